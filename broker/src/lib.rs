@@ -1,0 +1,13 @@
+//! The Caudal broker as a library: six rooms, imports point only down (`docs/ARCHITECTURE.md`).
+//!
+//! In reading order:
+//! * [`ids`], [`limits`], [`refusal`]: the words, the bounds, the answers that change nothing;
+//! * [`log`]: bytes;
+//! * `state`: meaning; `consensus`: agreement;
+//! * `node`: the machine;
+//! * `runtime`: the shell; `rpc`: the door.
+
+pub mod ids;
+pub mod limits;
+pub mod log;
+pub mod refusal;

@@ -1,0 +1,86 @@
+//! Every bound of the broker, with its reason.
+
+/// The largest record batch a topic may allow, in bytes (`max.message.bytes`). With its frame header it fits a
+/// gRPC message of [`GRPC_MESSAGE_BYTES_MAX`] and an eighth of the smallest segment a topic with it may have.
+pub const BATCH_BYTES_CEILING: usize = 16 * 1024 * 1024;
+
+/// The default of `max.message.bytes`: Kafka's, 1 MiB and a batch header.
+pub const BATCH_BYTES_DEFAULT: usize = 1_048_588;
+
+/// The largest gRPC message taken or sent.
+pub const GRPC_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Partitions of one topic.
+pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
+
+/// Topics named in one request.
+pub const TOPICS_PER_REQUEST_MAX: usize = 10_000;
+
+/// Partitions named in one produce or fetch request.
+pub const ITEMS_PER_REQUEST_MAX: usize = 10_000;
+
+/// Subscriptions of one fetch stream.
+pub const SUBSCRIPTIONS_PER_STREAM_MAX: usize = 10_000;
+
+/// Plain records in one item of a unary produce: they are encoded here, on a shard's time.
+pub const PLAIN_RECORDS_MAX: usize = 100_000;
+
+/// What one compressed batch may inflate to where the broker decodes it (plain records in a unary fetch).
+pub const INFLATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How far ahead of the broker's clock a record's timestamp may lie, as in Kafka 4.
+pub const TIMESTAMP_AHEAD_MS_MAX: i64 = 60 * 60 * 1000;
+
+/// Batch bytes one produce stream may have sent and not yet seen answered.
+pub const PRODUCE_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Batch bytes of one partition that are proposed and not committed.
+pub const PARTITION_UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Batch bytes of one shard that are proposed and not committed, over all its partitions.
+pub const SHARD_UNCOMMITTED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Bytes of batches in one fetch response.
+pub const FETCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of batches in one message of a fetch stream: small enough that streams share a connection.
+pub const FETCH_STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// The longest wait of a unary fetch.
+pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
+
+/// The longest silence of a fetch stream, where the client asks for none.
+pub const FETCH_HEARTBEAT_MS_DEFAULT: u32 = 5_000;
+
+/// A connection whose peer takes nothing for so long is closed: its bytes pin segments.
+pub const STALLED_CONNECTION_MS: u64 = 30_000;
+
+/// Inputs taken into one pass of a shard: bounds the time between two looks at the clock.
+pub const INPUTS_PER_PASS_MAX: usize = 1024;
+
+/// Inputs waiting at a shard; a sender waits when it is full.
+pub const SHARD_INBOX_MAX: usize = 16 * 1024;
+
+/// Bytes proposed to Raft in one step of one partition.
+pub const PROPOSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Batches whose sequences are remembered for each producer of a partition, as in Kafka.
+pub const PRODUCER_BATCHES_REMEMBERED: usize = 5;
+
+/// Producers remembered for each partition; the one that wrote longest ago is forgotten first.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 100_000;
+
+/// A producer that has not written for so long, by append time, is forgotten.
+pub const PRODUCER_EXPIRY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Connections of one shard. Further ones wait in the kernel's queue.
+pub const CONNECTIONS_PER_SHARD_MAX: usize = 16 * 1024;
+
+/// Streams of one connection.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 1024;
+
+/// How far back from the end of the log a shard thread reads the map by itself; older bytes go to the reader pool.
+pub const RECENT_TAIL_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Threads of the reader pool.
+pub const READER_THREADS: usize = 4;

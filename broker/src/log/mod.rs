@@ -1,0 +1,11 @@
+//! Bytes: one partition's log on disk. Blocking, no async, no Raft, no wire.
+
+mod entry;
+mod fs;
+mod meta_change;
+mod round;
+
+pub use entry::{Entry, Kind};
+pub use fs::{File, Fs, Map, OpenMode};
+pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
+pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};

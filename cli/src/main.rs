@@ -1,0 +1,2 @@
+//! The `caudal` binary.
+fn main() {}
