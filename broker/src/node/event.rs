@@ -1,0 +1,361 @@
+//! What goes into the machine and what comes out of it: one closed set each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use caudal_proto::batch::Header;
+
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
+use crate::log::{Entry, LogStart, SegmentFacts, Voters};
+use crate::refusal::Refusal;
+use crate::state::{Catalog, ProducerFrame, TopicConfig};
+use crate::state::{Reply as ControlReply, Request as ControlRequest};
+
+/// The time, as an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds since the epoch; may jump.
+    pub wall_ms: i64,
+    /// Milliseconds since some start; never goes back.
+    pub mono_ms: u64,
+}
+
+/// Who waits for a reply. Chosen by the shell; the machine only hands it back.
+pub type Ticket = u64;
+
+/// When a batch is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acks {
+    /// Synced on a majority; with `durability=memory`, written on a majority.
+    All,
+    /// Written on the leader.
+    Leader,
+    /// Not at all; the shell still hears when it is written, to give its bytes back.
+    None,
+}
+
+/// A batch that passed [`caudal_proto::batch::check`].
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Its header.
+    pub header: Header,
+    /// All of it, as the producer made it.
+    pub bytes: Bytes,
+}
+
+/// What happens to a machine.
+#[derive(Debug)]
+pub enum Input {
+    /// A tenth of a second has passed.
+    Tick,
+    /// A log is open; the partition starts.
+    Opened {
+        /// Whose.
+        partition: PartitionId,
+        /// What the disk knows.
+        boot: Box<Boot>,
+    },
+    /// A log cannot be opened or made.
+    OpenFailed {
+        /// Whose.
+        partition: PartitionId,
+        /// For people.
+        why: String,
+    },
+    /// A producer's batch.
+    Produce {
+        /// Who waits.
+        ticket: Ticket,
+        /// Where to.
+        partition: PartitionId,
+        /// The batch.
+        batch: Batch,
+        /// When to answer.
+        acks: Acks,
+        /// Whether the disk has room for it: taken by the shell before the machine decides.
+        room: bool,
+    },
+    /// A request to the control partition.
+    Control {
+        /// Who waits.
+        ticket: Ticket,
+        /// What is asked for.
+        request: ControlRequest,
+    },
+    /// Records before an offset may go.
+    Trim {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose.
+        partition: PartitionId,
+        /// The first offset that stays.
+        before: Offset,
+        /// Checks everything, changes nothing.
+        validate_only: bool,
+        /// Whether the disk has room for the entry.
+        room: bool,
+    },
+    /// Entries up to an index are written, not synced.
+    Written {
+        /// Whose.
+        partition: PartitionId,
+        /// The last one.
+        index: Index,
+    },
+    /// Everything of a `Persist` is durable.
+    Persisted {
+        /// Whose.
+        partition: PartitionId,
+        /// The partition's life that asked for it; others are stale.
+        incarnation: u64,
+        /// The number of the `Persist`.
+        ready: u64,
+    },
+    /// The segments of a partition, for retention.
+    Segments {
+        /// Whose.
+        partition: PartitionId,
+        /// From the oldest.
+        segments: Vec<SegmentFacts>,
+        /// Whether the disk has room for the entry that moves the log start.
+        room: bool,
+    },
+    /// A snapshot that was asked for is durable, or there was no room.
+    SnapshotDone {
+        /// Whose.
+        partition: PartitionId,
+        /// Its last index.
+        index: Index,
+        /// Whether it is there.
+        done: bool,
+    },
+    /// A message of another shard of this broker.
+    Shard(ShardMessage),
+    /// The broker stops: refuse what is new, finish what is begun.
+    Stop,
+}
+
+/// What a log's folder and the meta log know of a partition when it opens.
+#[derive(Debug, Clone, Default)]
+pub struct Boot {
+    /// This node's replica.
+    pub replica: ReplicaId,
+    /// The term.
+    pub term: Term,
+    /// The vote in it; 0 for none.
+    pub vote: u64,
+    /// The commit index, at most `last_index`.
+    pub commit: Index,
+    /// The index that `voters` and the snapshot contain.
+    pub applied: Index,
+    /// The configuration at `applied`.
+    pub voters: Voters,
+    /// Where the log begins.
+    pub start: LogStart,
+    /// The last entry.
+    pub last_index: Index,
+    /// The first index of each term the log holds.
+    pub terms: Vec<(Index, Term)>,
+    /// The offset of the next record.
+    pub next_offset: Offset,
+    /// The append time of the last entry.
+    pub append_time: i64,
+    /// The producers' batches, in log order.
+    pub producers: Vec<ProducerFrame>,
+    /// Every entry above `applied` that is not a batch.
+    pub entries: Vec<Entry>,
+    /// The newest snapshot of the state machine, if there is one.
+    pub snapshot: Option<Bytes>,
+    /// Acknowledged entries are missing at the end: read-only, no vote, no write.
+    pub lost_end: bool,
+}
+
+/// What a machine wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Write entries, and make them and the hard state durable.
+    Persist {
+        /// Whose.
+        partition: PartitionId,
+        /// The partition's life, for the answer.
+        incarnation: u64,
+        /// For the answer.
+        ready: u64,
+        /// In order; the first may lie below the end of the log, which then is cut.
+        entries: Vec<Entry>,
+        /// A new term or vote.
+        hard_state: Option<(Term, u64)>,
+    },
+    /// The commit index, to ride along with a sync.
+    Commit {
+        /// Whose.
+        partition: PartitionId,
+        /// The index.
+        index: Index,
+    },
+    /// A configuration and the index it was applied at; durable, together.
+    Conf {
+        /// Whose.
+        partition: PartitionId,
+        /// The index of the change.
+        applied: Index,
+        /// The configuration from there.
+        voters: Voters,
+    },
+    /// An answer.
+    Reply {
+        /// Who waits.
+        ticket: Ticket,
+        /// The answer.
+        reply: Reply,
+    },
+    /// What readers may see has changed.
+    Publish {
+        /// Whose.
+        partition: PartitionId,
+        /// What is there to see.
+        view: Published,
+    },
+    /// Open the log of a replica, making it if this node never did.
+    Open {
+        /// Whose.
+        partition: PartitionId,
+        /// The replica.
+        replica: ReplicaId,
+        /// All replicas of the partition at its birth.
+        voters: Vec<u64>,
+        /// The topic's configuration.
+        config: Arc<TopicConfig>,
+    },
+    /// The topic's configuration has changed.
+    Configure {
+        /// Whose.
+        partition: PartitionId,
+        /// The topic's configuration.
+        config: Arc<TopicConfig>,
+    },
+    /// The partition is deleted, by a committed command: its log may go.
+    Delete {
+        /// Whose.
+        partition: PartitionId,
+    },
+    /// Readers begin here; files below may go once `applied` covers them.
+    SetLogStart {
+        /// Whose.
+        partition: PartitionId,
+        /// The first offset that readers may see.
+        offset: Offset,
+        /// The index of the entry that says so.
+        applied: Index,
+    },
+    /// Keep a state machine's snapshot, then drop the log below it.
+    Snapshot {
+        /// Whose.
+        partition: PartitionId,
+        /// Its last index.
+        index: Index,
+        /// Its term.
+        term: Term,
+        /// The snapshot.
+        data: Bytes,
+    },
+    /// A message to a shard of this broker, which may be this one.
+    ToShard {
+        /// Which.
+        shard: ShardId,
+        /// The message.
+        message: ShardMessage,
+    },
+    /// The topics have changed.
+    Catalog(Arc<Catalog>),
+    /// This broker's id is known.
+    Registered(NodeId),
+}
+
+/// What one shard of a broker tells another. Messages of the control partition's shard come in revision order.
+#[derive(Debug, Clone)]
+pub enum ShardMessage {
+    /// This node has a replica of the partition.
+    Assign {
+        /// Whose.
+        partition: PartitionId,
+        /// The replica here.
+        replica: ReplicaId,
+        /// All replicas, and where they live.
+        replicas: BTreeMap<ReplicaId, NodeId>,
+        /// The topic's configuration.
+        config: Arc<TopicConfig>,
+        /// The topic's name, for messages.
+        topic: Arc<str>,
+    },
+    /// The topic's configuration has changed.
+    Configure {
+        /// Whose.
+        partition: PartitionId,
+        /// The topic's configuration.
+        config: Arc<TopicConfig>,
+    },
+    /// The topic is deleted.
+    Delete {
+        /// Whose.
+        partition: PartitionId,
+    },
+    /// This broker's id is known.
+    Registered(NodeId),
+}
+
+/// An answer of the machine.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// To `Produce`.
+    Produced(Result<Receipt, Refusal>),
+    /// To `Control`.
+    Control(Result<ControlReply, Refusal>),
+    /// To `Trim`: the log start before and after.
+    Trimmed(Result<(Offset, Offset), Refusal>),
+}
+
+/// What is known when an acknowledgement leaves, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where the batch is.
+    pub partition: PartitionId,
+    /// The offset of its first record.
+    pub base_offset: Offset,
+    /// The offset of its last record.
+    pub last_offset: Offset,
+    /// When the leader took it, in ms since the epoch.
+    pub append_time: i64,
+    /// The leader's term.
+    pub term: Term,
+    /// Its place in the Raft log.
+    pub index: Index,
+    /// The replicas whose majority counts.
+    pub voters: Vec<(NodeId, ReplicaId)>,
+    /// Replicas known to have it synced.
+    pub synced: Vec<(NodeId, ReplicaId)>,
+    /// In the weaker modes: replicas known to have it written.
+    pub written: Vec<(NodeId, ReplicaId)>,
+    /// It was in the log before.
+    pub duplicate: bool,
+}
+
+/// What readers may know of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// The leader, where known.
+    pub leader: Option<NodeId>,
+    /// The leader's epoch.
+    pub epoch: Term,
+    /// This broker leads and has committed in its term: offsets are exact.
+    pub ready: bool,
+    /// The first offset that readers may not see.
+    pub high_watermark: Offset,
+    /// The first offset that readers may see.
+    pub log_start: Offset,
+    /// Where the replicas are.
+    pub replicas: Arc<[NodeId]>,
+    /// Why the partition takes no writes, where it does not.
+    pub closed: Option<Arc<str>>,
+}
