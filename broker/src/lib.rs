@@ -7,6 +7,7 @@
 //! * `node`: the machine;
 //! * `runtime`: the shell; `rpc`: the door.
 
+mod consensus;
 pub mod ids;
 pub mod limits;
 pub mod log;

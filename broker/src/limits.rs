@@ -84,3 +84,18 @@ pub const RECENT_TAIL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Threads of the reader pool.
 pub const READER_THREADS: usize = 4;
+
+/// Bytes of entries in one message to a peer.
+pub const PEER_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Append messages to one peer of one partition that are not answered yet.
+pub const PEER_MESSAGES_IN_FLIGHT: usize = 64;
+
+/// Ticks (a tenth of a second each) without a leader before a replica stands for election: from this to twice this.
+pub const ELECTION_TICKS: usize = 10;
+
+/// Entries of a state machine's log before it is snapshotted and cut.
+pub const SNAPSHOT_ENTRIES: u64 = 10_000;
+
+/// A partition that panicked is opened again once; a second time within so long leaves it closed.
+pub const REOPEN_INTERVAL_MS: u64 = 60_000;

@@ -9,3 +9,6 @@ pub use entry::{Entry, Kind};
 pub use fs::{File, Fs, Map, OpenMode};
 pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
 pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};
+
+/// The bytes of a frame before its payload.
+pub const FRAME_HEADER_BYTES: usize = 72;

@@ -1,0 +1,353 @@
+//! The Ready loop: what Raft hands out, in the order in which it may leave.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChange, ConfChangeV2, Message, MessageType};
+use raft::{Config, RawNode, StateRole};
+
+use super::context::to_raft;
+use super::store::{Boot, Store, voters};
+use crate::ids::{Index, Offset, ReplicaId, Term};
+use crate::limits::{PEER_MESSAGE_BYTES_MAX, PEER_MESSAGES_IN_FLIGHT};
+use crate::log::{Entry, Kind, Voters};
+
+/// What a leader wants in the log; Raft gives it index and term.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// What it is.
+    pub kind: Kind,
+    /// Its records.
+    pub count: u32,
+    /// The largest timestamp of its records; −1 without records.
+    pub max_timestamp: i64,
+    /// The batch or the command.
+    pub payload: Bytes,
+}
+
+/// What one turn of the loop wants done.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// For [`Replica::persisted`], once `entries` and `hard_state` are durable; `None` when there is nothing to write.
+    pub number: Option<u64>,
+    /// To be written; the first may lie below the end of the log, which then is cut.
+    pub entries: Vec<Entry>,
+    /// A new term or vote.
+    pub hard_state: Option<(Term, u64)>,
+    /// To be sent at once.
+    pub messages: Vec<Message>,
+    /// To be applied, in order. Batches that were in the log at start are left out.
+    pub committed: Vec<Entry>,
+    /// Everything up to here is committed and handed out.
+    pub committed_to: Option<Index>,
+    /// Entries to be read from the log for a follower, from the first index to before the second.
+    pub fetches: Vec<(Index, Index)>,
+}
+
+struct Unpersisted {
+    number: u64,
+    /// A later `Ready` without anything to write is durable with this one.
+    covers: u64,
+    held: Vec<Message>,
+    changes_term_or_vote: bool,
+}
+
+/// One replica of one partition.
+pub struct Replica {
+    raw: RawNode<Store>,
+    unpersisted: VecDeque<Unpersisted>,
+    /// Messages that a completed sync set free.
+    freed: Vec<Message>,
+    /// Why Raft wants the entries that are being read, oldest first.
+    fetching: VecDeque<raft::GetEntriesContext>,
+    /// Term and vote as last handed out.
+    hard_state: (Term, u64),
+    /// Offset and time behind the last entry proposed, which may not have come out of a `Ready` yet.
+    proposed: (Offset, i64),
+}
+
+impl Replica {
+    /// Starts from what the disk knows, synced. `election_ticks` is this life's election timeout, in ticks.
+    ///
+    /// # Errors
+    /// What Raft finds wrong with the start: for people.
+    pub fn new(boot: Boot, election_ticks: usize) -> Result<Replica, String> {
+        let config = Config {
+            id: boot.replica.0,
+            election_tick: election_ticks,
+            min_election_tick: election_ticks,
+            max_election_tick: election_ticks + 1,
+            heartbeat_tick: 3,
+            applied: boot.applied.0,
+            max_size_per_msg: PEER_MESSAGE_BYTES_MAX,
+            max_inflight_msgs: PEER_MESSAGES_IN_FLIGHT,
+            check_quorum: true,
+            pre_vote: true,
+            batch_append: true,
+            skip_bcast_commit: true,
+            max_uncommitted_size: raft::NO_LIMIT,
+            max_committed_size_per_ready: 256 * 1024,
+            ..Default::default()
+        };
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let hard_state = (boot.term, boot.vote);
+        let store = Store::new(boot);
+        let proposed = (store.next_offset(), store.append_time());
+        let raw = RawNode::new(&config, store, &logger).map_err(|error| error.to_string())?;
+        Ok(Replica { raw, unpersisted: VecDeque::new(), freed: Vec::new(), fetching: VecDeque::new(), hard_state, proposed })
+    }
+
+    /// A tenth of a second has passed. Whether there may be something to do.
+    pub fn tick(&mut self) -> bool {
+        self.raw.tick()
+    }
+
+    /// Stands for election at once, where it is the only voter and nothing of its own is unsynced.
+    pub fn campaign_if_alone(&mut self) -> Result<(), String> {
+        let alone = {
+            let voters = self.raw.raft.prs().conf().to_conf_state();
+            voters.voters == [self.raw.raft.id] && voters.voters_outgoing.is_empty()
+        };
+        if alone && self.unpersisted.is_empty() {
+            self.raw.campaign().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// A peer's message. A leader's own proposals never come this way.
+    pub fn step(&mut self, message: Message) {
+        if message.get_msg_type() != MessageType::MsgPropose {
+            // What Raft refuses here is a late or foreign message; dropping it is the protocol.
+            let _ = self.raw.step(message);
+        }
+    }
+
+    /// Puts proposals into the log, all or none, with `now_ms` as their append time unless that would go back.
+    /// The index, base offset and append time of each, in order; `None` when this replica does not lead.
+    pub fn propose(&mut self, proposals: Vec<Proposal>, now_ms: i64) -> Option<Vec<(Index, Offset, i64)>> {
+        if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
+            return None;
+        }
+        let (mut offset, last_time) = self.proposed;
+        let append_time = now_ms.max(last_time);
+        let mut index = Index(self.raw.raft.raft_log.last_index());
+        let (mut entries, mut places) = (Vec::with_capacity(proposals.len()), Vec::with_capacity(proposals.len()));
+        for proposal in proposals {
+            index = index.next();
+            places.push((index, offset, append_time));
+            entries.push(to_raft(&Entry {
+                index,
+                term: self.term(),
+                kind: proposal.kind,
+                base_offset: offset,
+                count: proposal.count,
+                max_timestamp: proposal.max_timestamp,
+                append_time,
+                payload: proposal.payload,
+            }));
+            offset = offset.plus(proposal.count);
+        }
+        let mut message = Message { from: self.raw.raft.id, entries: entries.into(), ..Default::default() };
+        message.set_msg_type(MessageType::MsgPropose);
+        self.raw.step(message).ok()?;
+        self.proposed = (offset, append_time);
+        Some(places)
+    }
+
+    /// The `Ready` of this number, and all before it, are synced.
+    pub fn persisted(&mut self, number: u64) {
+        let mut covers = None;
+        while let Some(front) = self.unpersisted.front() {
+            if front.number > number {
+                break;
+            }
+            covers = Some(front.covers);
+            if let Some(done) = self.unpersisted.pop_front() {
+                self.freed.extend(done.held);
+            }
+        }
+        if let Some(covers) = covers {
+            self.raw.on_persist_ready(covers);
+        }
+    }
+
+    /// Whether [`Replica::ready`] has something.
+    pub fn has_ready(&self) -> bool {
+        !self.freed.is_empty() || self.raw.store().has_wanted() || self.raw.has_ready()
+    }
+
+    /// One turn of the loop. Call until [`Replica::has_ready`] is false.
+    ///
+    /// # Errors
+    /// The log would differ from the leader's, or holds what this version does not know: the partition must stop.
+    pub fn ready(&mut self) -> Result<Ready, String> {
+        let mut out = Ready { messages: std::mem::take(&mut self.freed), ..Ready::default() };
+        for wanted in self.raw.mut_store().take_wanted() {
+            out.fetches.push((wanted.from, wanted.to));
+            self.fetching.push_back(wanted.context);
+        }
+        if !self.raw.has_ready() {
+            return Ok(out);
+        }
+        let mut ready = self.raw.ready();
+        let number = ready.number();
+        let entries = ready.take_entries();
+        out.entries = self.raw.mut_store().append(&entries)?;
+        // A hard state whose commit alone moved is never synced: it is recovered from the log.
+        out.hard_state = ready.hs().map(|hs| (Term(hs.term), hs.vote)).filter(|state| *state != self.hard_state);
+        self.hard_state = out.hard_state.unwrap_or(self.hard_state);
+        let changes_term_or_vote = out.hard_state.is_some();
+        let at_once = ready.take_messages();
+        let mut held = ready.take_persisted_messages();
+        let committed_to = ready.committed_entries().last().map(|entry| Index(entry.index));
+        let must_write = ready.must_sync();
+        self.raw.advance_append_async(ready);
+
+        if changes_term_or_vote {
+            held.extend(at_once);
+        } else {
+            out.messages.extend(at_once);
+            self.let_heartbeat_answers_pass(&mut held, &mut out.messages);
+        }
+        if must_write {
+            out.number = Some(number);
+            self.unpersisted.push_back(Unpersisted { number, covers: number, held, changes_term_or_vote });
+        } else if let Some(last) = self.unpersisted.back_mut() {
+            last.covers = number;
+            last.held.extend(held);
+        } else {
+            out.messages.extend(held);
+            self.raw.on_persist_ready(number);
+        }
+        if let Some(to) = committed_to {
+            out.committed = self.raw.mut_store().settle(to);
+            out.committed_to = committed_to;
+            self.raw.advance_apply_to(to.0);
+        }
+        let store = self.raw.store();
+        self.proposed = (store.next_offset(), store.append_time());
+        Ok(out)
+    }
+
+    fn let_heartbeat_answers_pass(&self, held: &mut Vec<Message>, now: &mut Vec<Message>) {
+        if self.unpersisted.iter().any(|ready| ready.changes_term_or_vote) {
+            return;
+        }
+        let (pass, stay) = std::mem::take(held)
+            .into_iter()
+            .partition(|message| message.get_msg_type() == MessageType::MsgHeartbeatResponse);
+        *held = stay;
+        now.extend::<Vec<Message>>(pass);
+    }
+
+    /// The entries of the oldest of the [`Ready::fetches`] have been read; none when they cannot be.
+    pub fn fetched(&mut self, entries: Vec<Entry>) {
+        if let Some(context) = self.fetching.pop_front() {
+            self.raw.mut_store().fetched(entries);
+            self.raw.on_entries_fetched(context);
+            self.raw.mut_store().forget_fetched();
+        }
+    }
+
+    /// Applies a committed change of voters; the configuration from there, to be made durable with its index.
+    ///
+    /// # Errors
+    /// The entry does not decode, or Raft refuses it: the partition must stop.
+    pub fn apply_conf_change(&mut self, entry: &Entry) -> Result<Voters, String> {
+        let conf = match entry.kind {
+            Kind::ConfChange => {
+                let mut change = ConfChange::default();
+                change.merge_from_bytes(&entry.payload).map_err(|error| error.to_string())?;
+                self.raw.apply_conf_change(&change)
+            }
+            _ => {
+                let mut change = ConfChangeV2::default();
+                change.merge_from_bytes(&entry.payload).map_err(|error| error.to_string())?;
+                self.raw.apply_conf_change(&change)
+            }
+        }
+        .map_err(|error| error.to_string())?;
+        self.raw.mut_store().set_conf(conf.clone());
+        Ok(voters(&conf))
+    }
+
+    /// Whether this replica leads.
+    pub fn is_leader(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader
+    }
+
+    /// Whether it leads and has committed an entry of its term: everything inherited is settled.
+    pub fn is_ready_leader(&self) -> bool {
+        self.is_leader() && self.raw.raft.commit_to_current_term()
+    }
+
+    /// The leader it knows of.
+    pub fn leader(&self) -> Option<ReplicaId> {
+        Some(self.raw.raft.leader_id).filter(|id| *id != raft::INVALID_ID).map(ReplicaId)
+    }
+
+    /// The term.
+    pub fn term(&self) -> Term {
+        Term(self.raw.raft.term)
+    }
+
+    /// The commit index. What is beyond it may still be cut.
+    pub fn commit(&self) -> Index {
+        Index(self.raw.raft.raft_log.committed)
+    }
+
+    /// The last entry that is synced here.
+    pub fn persisted_index(&self) -> Index {
+        Index(self.raw.raft.raft_log.persisted)
+    }
+
+    /// The last entry that came out of a `Ready`.
+    pub fn last_index(&self) -> Index {
+        self.raw.store().last_index()
+    }
+
+    /// The offset behind the entry at `index`, where `index` is not applied yet or the last applied one.
+    pub fn offset_after(&self, index: Index) -> Offset {
+        self.raw.store().offset_after(index)
+    }
+
+    /// The voters and, for a leader, which of them are known to have synced `index`.
+    pub fn synced_at(&self, index: Index) -> (Vec<ReplicaId>, Vec<ReplicaId>) {
+        let tracker = self.raw.raft.prs();
+        let voters: Vec<ReplicaId> = self.voters().voters.iter().map(|id| ReplicaId(*id)).collect();
+        let synced = voters
+            .iter()
+            .copied()
+            .filter(|replica| {
+                if replica.0 == self.raw.raft.id {
+                    self.persisted_index() >= index
+                } else {
+                    tracker.get(replica.0).is_some_and(|progress| progress.matched >= index.0)
+                }
+            })
+            .collect();
+        (voters, synced)
+    }
+
+    /// The configuration in force.
+    pub fn voters(&self) -> Voters {
+        voters(&self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    /// The log begins at `first` from here on; entries below it are applied.
+    pub fn compact(&mut self, first: Index) {
+        self.raw.mut_store().compact(first);
+    }
+}
+
+/// A proposal's bytes count against the budgets with the frame around them.
+impl Proposal {
+    /// Its size on disk, frame header included.
+    pub fn frame_bytes(&self) -> u64 {
+        (self.payload.len() + crate::log::FRAME_HEADER_BYTES) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests;

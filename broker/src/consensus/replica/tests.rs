@@ -1,0 +1,227 @@
+//! Three replicas and a disk that syncs when told to.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
+use crate::ids::PartitionId;
+use crate::log::LogStart;
+
+fn boot(replica: u64, voters: &[u64]) -> Boot {
+    Boot {
+        replica: ReplicaId(replica),
+        term: FOUNDING_TERM,
+        vote: 0,
+        commit: FIRST_INDEX.prev(),
+        applied: FIRST_INDEX.prev(),
+        voters: Voters { voters: voters.to_vec(), ..Default::default() },
+        start: LogStart::genesis(PartitionId::CONTROL, FIRST_INDEX, FOUNDING_TERM),
+        last_index: FIRST_INDEX.prev(),
+        terms: Vec::new(),
+        next_offset: Offset(0),
+        append_time: 0,
+        entries: Vec::new(),
+    }
+}
+
+struct Group {
+    replicas: BTreeMap<u64, Replica>,
+    /// Readys written and not synced yet, oldest first.
+    unsynced: BTreeMap<u64, Vec<u64>>,
+    wire: Vec<Message>,
+    applied: BTreeMap<u64, Vec<Entry>>,
+    logs: BTreeMap<u64, BTreeMap<Index, Entry>>,
+}
+
+impl Group {
+    fn new(size: u64) -> Group {
+        let ids: Vec<u64> = (1..=size).collect();
+        let replicas =
+            ids.iter().map(|id| (*id, Replica::new(boot(*id, &ids), 10 + 3 * *id as usize).unwrap())).collect();
+        Group {
+            replicas,
+            unsynced: BTreeMap::new(),
+            wire: Vec::new(),
+            applied: BTreeMap::new(),
+            logs: BTreeMap::new(),
+        }
+    }
+
+    fn turn(&mut self, id: u64) {
+        let replica = self.replicas.get_mut(&id).unwrap();
+        while replica.has_ready() {
+            let ready = replica.ready().unwrap();
+            self.wire.extend(ready.messages);
+            self.unsynced.entry(id).or_default().extend(ready.number);
+            let log = self.logs.entry(id).or_default();
+            for entry in ready.entries {
+                log.split_off(&entry.index);
+                log.insert(entry.index, entry);
+            }
+            self.applied.entry(id).or_default().extend(ready.committed);
+            for (from, to) in ready.fetches {
+                replica.fetched(log.range(from..to).map(|(_, entry)| entry.clone()).collect());
+            }
+        }
+    }
+
+    fn sync(&mut self, id: u64) {
+        for number in std::mem::take(self.unsynced.entry(id).or_default()) {
+            self.replicas.get_mut(&id).unwrap().persisted(number);
+        }
+        self.turn(id);
+    }
+
+    fn deliver(&mut self) {
+        for message in std::mem::take(&mut self.wire) {
+            if let Some(replica) = self.replicas.get_mut(&message.to) {
+                replica.step(message.clone());
+                self.turn(message.to);
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let ids: Vec<u64> = self.replicas.keys().copied().collect();
+        for _ in 0..20 {
+            for id in &ids {
+                self.turn(*id);
+                self.sync(*id);
+            }
+            self.deliver();
+        }
+    }
+
+    fn tick(&mut self, times: usize) {
+        for _ in 0..times {
+            for replica in self.replicas.values_mut() {
+                replica.tick();
+            }
+            self.settle();
+        }
+    }
+
+    fn leader(&self) -> u64 {
+        *self.replicas.iter().find(|(_, replica)| replica.is_ready_leader()).expect("a leader").0
+    }
+}
+
+fn batch(count: u32) -> Proposal {
+    Proposal { kind: Kind::Batch, count, max_timestamp: 7, payload: Bytes::from(vec![1; count as usize]) }
+}
+
+#[test]
+fn one_voter_commits_when_its_own_disk_has_synced_and_not_before() {
+    let mut group = Group::new(1);
+    group.replicas.get_mut(&1).unwrap().campaign_if_alone().unwrap();
+    group.turn(1);
+    assert!(!group.replicas[&1].is_ready_leader(), "the vote is not durable yet");
+    group.settle();
+    let places = group.replicas.get_mut(&1).unwrap().propose(vec![batch(3), batch(2)], 50).unwrap();
+    assert_eq!(places, [(Index(12), Offset(0), 50), (Index(13), Offset(3), 50)]);
+    group.turn(1);
+    assert_eq!(group.replicas[&1].commit(), Index(11), "nothing is committed before the sync");
+    group.sync(1);
+    assert_eq!(group.replicas[&1].commit(), Index(13));
+    assert_eq!(group.replicas[&1].offset_after(Index(13)), Offset(5));
+    let kinds: Vec<Kind> = group.applied[&1].iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [Kind::Noop, Kind::Batch, Kind::Batch]);
+}
+
+#[test]
+fn three_voters_agree_on_entries_offsets_and_times() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    for round in 0..5 {
+        group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1 + round)], 100 - i64::from(round)).unwrap();
+        group.settle();
+    }
+    group.tick(5);
+    let log = &group.logs[&leader];
+    assert_eq!(log.len(), 6);
+    assert!(log.values().all(|entry| entry.append_time == 100 || entry.kind == Kind::Noop), "time never goes back");
+    for other in group.logs.values() {
+        assert_eq!(other, log);
+    }
+    let (voters, synced) = group.replicas[&leader].synced_at(Index(16));
+    assert_eq!(voters.len(), 3);
+    assert_eq!(synced, voters);
+}
+
+#[test]
+fn an_append_answer_waits_for_the_sync() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    let followers: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1)], 1).unwrap();
+    group.turn(leader);
+    group.deliver();
+    group.deliver();
+    assert_eq!(group.replicas[&leader].commit(), Index(11), "followers have it written, not synced");
+    group.sync(followers[0]);
+    group.deliver();
+    assert_eq!(group.replicas[&leader].commit(), Index(11), "one follower and no disk of the leader's is no majority");
+    group.sync(followers[1]);
+    group.deliver();
+    assert_eq!(group.replicas[&leader].commit(), Index(12), "two followers are one");
+    let (_, synced) = group.replicas[&leader].synced_at(Index(12));
+    assert!(!synced.contains(&ReplicaId(leader)), "a receipt names the leader only after its own sync");
+}
+
+#[test]
+fn a_vote_leaves_after_its_sync() {
+    let mut group = Group::new(3);
+    // Number 1 has the shortest timeout: it asks for pre-votes, gets them, and then asks for votes.
+    for _ in 0..20 {
+        group.replicas.get_mut(&1).unwrap().tick();
+        group.turn(1);
+        group.deliver();
+        group.deliver();
+    }
+    let asked = |group: &Group| group.wire.iter().any(|m| m.get_msg_type() == MessageType::MsgRequestVote);
+    assert!(!asked(&group), "the candidate's own vote is not durable");
+    group.sync(1);
+    assert!(asked(&group));
+    group.deliver();
+    assert!(group.wire.is_empty(), "votes given are not durable");
+    group.sync(2);
+    assert!(group.wire.iter().any(|m| m.get_msg_type() == MessageType::MsgRequestVoteResponse));
+}
+
+#[test]
+fn a_deposed_leaders_suffix_is_cut_with_its_offsets() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let old = group.leader();
+    group.replicas.get_mut(&old).unwrap().propose(vec![batch(4), batch(4)], 9).unwrap();
+    group.turn(old);
+    group.wire.clear();
+    let isolated = group.replicas.remove(&old).unwrap();
+    group.tick(60);
+    let new = group.leader();
+    group.replicas.get_mut(&new).unwrap().propose(vec![batch(1)], 10).unwrap();
+    group.settle();
+    group.replicas.insert(old, isolated);
+    group.tick(10);
+    assert_eq!(group.logs[&old], group.logs[&new]);
+    let last = group.logs[&old].values().last().unwrap();
+    assert_eq!((last.base_offset, last.count), (Offset(0), 1), "offsets of the cut entries are given again");
+}
+
+#[test]
+fn a_follower_stops_at_an_entry_it_does_not_understand() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1)], 1).unwrap();
+    group.turn(leader);
+    let mut append = group.wire.iter().find(|m| m.to == follower).unwrap().clone();
+    append.entries[0].context = Bytes::from_static(b"from another version");
+    let replica = group.replicas.get_mut(&follower).unwrap();
+    replica.step(append);
+    let error = replica.ready().unwrap_err();
+    assert!(error.contains("does not know"), "{error}");
+}
