@@ -99,3 +99,7 @@ pub const SNAPSHOT_ENTRIES: u64 = 10_000;
 
 /// A partition that panicked is opened again once; a second time within so long leaves it closed.
 pub const REOPEN_INTERVAL_MS: u64 = 60_000;
+
+/// Uncommitted bytes of one partition above which `acks=leader` and `durability=memory` answer only when the disk has
+/// caught up: the write-back never falls further behind, and no producer is refused for it.
+pub const EARLY_ANSWER_BYTES_MAX: u64 = PARTITION_UNCOMMITTED_BYTES_MAX / 2;

@@ -123,36 +123,28 @@ impl Replica {
         }
     }
 
-    /// Puts proposals into the log, all or none, with `now_ms` as their append time unless that would go back.
-    /// The index, base offset and append time of each, in order; `None` when this replica does not lead.
-    pub fn propose(&mut self, proposals: Vec<Proposal>, now_ms: i64) -> Option<Vec<(Index, Offset, i64)>> {
+    /// Puts a proposal into the log, with `now_ms` as its append time unless that would go back. The entry as it will
+    /// stand there, if this replica goes on leading; `None` when it does not lead.
+    pub fn propose(&mut self, proposal: Proposal, now_ms: i64) -> Option<Entry> {
         if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
             return None;
         }
-        let (mut offset, last_time) = self.proposed;
-        let append_time = now_ms.max(last_time);
-        let mut index = Index(self.raw.raft.raft_log.last_index());
-        let (mut entries, mut places) = (Vec::with_capacity(proposals.len()), Vec::with_capacity(proposals.len()));
-        for proposal in proposals {
-            index = index.next();
-            places.push((index, offset, append_time));
-            entries.push(to_raft(&Entry {
-                index,
-                term: self.term(),
-                kind: proposal.kind,
-                base_offset: offset,
-                count: proposal.count,
-                max_timestamp: proposal.max_timestamp,
-                append_time,
-                payload: proposal.payload,
-            }));
-            offset = offset.plus(proposal.count);
-        }
-        let mut message = Message { from: self.raw.raft.id, entries: entries.into(), ..Default::default() };
+        let (base_offset, last_time) = self.proposed;
+        let entry = Entry {
+            index: Index(self.raw.raft.raft_log.last_index()).next(),
+            term: self.term(),
+            kind: proposal.kind,
+            base_offset,
+            count: proposal.count,
+            max_timestamp: proposal.max_timestamp,
+            append_time: now_ms.max(last_time),
+            payload: proposal.payload,
+        };
+        let mut message = Message { from: self.raw.raft.id, entries: vec![to_raft(&entry)].into(), ..Default::default() };
         message.set_msg_type(MessageType::MsgPropose);
         self.raw.step(message).ok()?;
-        self.proposed = (offset, append_time);
-        Some(places)
+        self.proposed = (entry.next_offset(), entry.append_time);
+        Some(entry)
     }
 
     /// The `Ready` of this number, and all before it, are synced.
@@ -270,6 +262,16 @@ impl Replica {
         .map_err(|error| error.to_string())?;
         self.raw.mut_store().set_conf(conf.clone());
         Ok(voters(&conf))
+    }
+
+    /// This replica.
+    pub fn id(&self) -> ReplicaId {
+        ReplicaId(self.raw.raft.id)
+    }
+
+    /// Where the next proposal's first record goes, and the earliest append time it can have.
+    pub fn end(&self) -> (Index, Offset, i64) {
+        (Index(self.raw.raft.raft_log.last_index()), self.proposed.0, self.proposed.1)
     }
 
     /// Whether this replica leads.

@@ -112,6 +112,15 @@ pub enum Input {
         /// The number of the `Persist`.
         ready: u64,
     },
+    /// Entries that a `Read` asked for; none when they cannot be read.
+    Fetched {
+        /// Whose.
+        partition: PartitionId,
+        /// The partition's life that asked for it; others are stale.
+        incarnation: u64,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
     /// The segments of a partition, for retention.
     Segments {
         /// Whose.
@@ -187,6 +196,17 @@ pub enum Output {
         /// A new term or vote.
         hard_state: Option<(Term, u64)>,
     },
+    /// Entries are to be read from the log, as many as fit a message to a peer, for `Fetched`.
+    Read {
+        /// Whose.
+        partition: PartitionId,
+        /// The partition's life, for the answer.
+        incarnation: u64,
+        /// The first entry.
+        from: Index,
+        /// The first that is not wanted.
+        to: Index,
+    },
     /// The commit index, to ride along with a sync.
     Commit {
         /// Whose.
@@ -227,6 +247,20 @@ pub enum Output {
         voters: Vec<u64>,
         /// The topic's configuration.
         config: Arc<TopicConfig>,
+        /// The topic's name, for messages.
+        topic: Arc<str>,
+    },
+    /// Open the log of a replica again, from the disk.
+    Reopen {
+        /// Whose.
+        partition: PartitionId,
+    },
+    /// The partition takes part in nothing any more, until the next start.
+    Closed {
+        /// Whose.
+        partition: PartitionId,
+        /// For people.
+        why: Arc<str>,
     },
     /// The topic's configuration has changed.
     Configure {

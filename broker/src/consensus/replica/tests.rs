@@ -117,7 +117,9 @@ fn one_voter_commits_when_its_own_disk_has_synced_and_not_before() {
     group.turn(1);
     assert!(!group.replicas[&1].is_ready_leader(), "the vote is not durable yet");
     group.settle();
-    let places = group.replicas.get_mut(&1).unwrap().propose(vec![batch(3), batch(2)], 50).unwrap();
+    let replica = group.replicas.get_mut(&1).unwrap();
+    let places = [3, 2].map(|count| replica.propose(batch(count), 50).unwrap());
+    let places = places.map(|entry| (entry.index, entry.base_offset, entry.append_time));
     assert_eq!(places, [(Index(12), Offset(0), 50), (Index(13), Offset(3), 50)]);
     group.turn(1);
     assert_eq!(group.replicas[&1].commit(), Index(11), "nothing is committed before the sync");
@@ -134,7 +136,7 @@ fn three_voters_agree_on_entries_offsets_and_times() {
     group.tick(40);
     let leader = group.leader();
     for round in 0..5 {
-        group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1 + round)], 100 - i64::from(round)).unwrap();
+        group.replicas.get_mut(&leader).unwrap().propose(batch(1 + round), 100 - i64::from(round)).unwrap();
         group.settle();
     }
     group.tick(5);
@@ -155,7 +157,7 @@ fn an_append_answer_waits_for_the_sync() {
     group.tick(40);
     let leader = group.leader();
     let followers: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
-    group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1)], 1).unwrap();
+    group.replicas.get_mut(&leader).unwrap().propose(batch(1), 1).unwrap();
     group.turn(leader);
     group.deliver();
     group.deliver();
@@ -195,13 +197,15 @@ fn a_deposed_leaders_suffix_is_cut_with_its_offsets() {
     let mut group = Group::new(3);
     group.tick(40);
     let old = group.leader();
-    group.replicas.get_mut(&old).unwrap().propose(vec![batch(4), batch(4)], 9).unwrap();
+    for _ in 0..2 {
+        group.replicas.get_mut(&old).unwrap().propose(batch(4), 9).unwrap();
+    }
     group.turn(old);
     group.wire.clear();
     let isolated = group.replicas.remove(&old).unwrap();
     group.tick(60);
     let new = group.leader();
-    group.replicas.get_mut(&new).unwrap().propose(vec![batch(1)], 10).unwrap();
+    group.replicas.get_mut(&new).unwrap().propose(batch(1), 10).unwrap();
     group.settle();
     group.replicas.insert(old, isolated);
     group.tick(10);
@@ -216,7 +220,7 @@ fn a_follower_stops_at_an_entry_it_does_not_understand() {
     group.tick(40);
     let leader = group.leader();
     let follower = (1..=3).find(|id| *id != leader).unwrap();
-    group.replicas.get_mut(&leader).unwrap().propose(vec![batch(1)], 1).unwrap();
+    group.replicas.get_mut(&leader).unwrap().propose(batch(1), 1).unwrap();
     group.turn(leader);
     let mut append = group.wire.iter().find(|m| m.to == follower).unwrap().clone();
     append.entries[0].context = Bytes::from_static(b"from another version");

@@ -1,0 +1,219 @@
+//! The control partition on the first shard: requests become commands, commands become topics, topics become
+//! assignments to the shards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::event::{Boot, Now, Output, Reply, ShardMessage, Ticket};
+use super::partition::Life;
+use super::waiters::Awaited;
+use super::{Node, shard_of};
+use crate::consensus::Proposal;
+use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term};
+use crate::limits::SNAPSHOT_ENTRIES;
+use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
+use crate::refusal::Refusal;
+use crate::state::{Catalog, Command, Delta, Plan, Request, Topic};
+
+/// The topics, and how far they are applied.
+#[derive(Default)]
+pub(super) struct Control {
+    catalog: Catalog,
+    applied: Index,
+    applied_term: Term,
+    /// The index that the newest snapshot contains.
+    snapshot: Index,
+    snapshot_asked: bool,
+    /// This broker's entry in the catalog is on its way.
+    registering: bool,
+    changed: bool,
+}
+
+impl Node {
+    /// The control log is open: the topics of the snapshot are there, the commands behind it follow as they commit.
+    pub(super) fn control_opened(&mut self, boot: &Boot) -> Result<(), String> {
+        let Some(control) = &mut self.control else { return Ok(()) };
+        control.registering = false;
+        control.applied = boot.applied;
+        control.snapshot = boot.applied;
+        if let Some(snapshot) = &boot.snapshot {
+            control.catalog = Catalog::restore(snapshot).map_err(|error| error.to_string())?;
+        }
+        control.changed = true;
+        let topics: Vec<Arc<Topic>> = control.catalog.topics().cloned().collect();
+        for topic in topics {
+            self.tell_shards(&topic, 0);
+        }
+        Ok(())
+    }
+
+    /// Answers a request at once, or puts its command into the log.
+    pub(super) fn control_request(&mut self, now: Now, ticket: Ticket, request: Request) {
+        let result = self.plan_request(now, ticket, request);
+        if let Some(result) = result.transpose() {
+            self.outputs.push_back(Output::Reply { ticket, reply: Reply::Control(result) });
+        }
+    }
+
+    fn plan_request(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        request: Request,
+    ) -> Result<Option<crate::state::Reply>, Refusal> {
+        if self.stopping {
+            return Err(Refusal::ShuttingDown);
+        }
+        let Some(control) = &self.control else { return Err(Refusal::LeaderNotReady) };
+        if self.node.is_none() {
+            return Err(Refusal::LeaderNotReady);
+        }
+        match control.catalog.plan(request, &self.options.defaults) {
+            Plan::Answer(reply) => Ok(Some(reply)),
+            Plan::Propose(command) => {
+                let index = self.propose_command(now, &command).ok_or(Refusal::LeaderNotReady)?;
+                self.with_live(PartitionId::CONTROL, |live, _, _| {
+                    live.waiters.await_commit(ticket, index, Awaited::Command);
+                });
+                Ok(None)
+            }
+        }
+    }
+
+    fn propose_command(&mut self, now: Now, command: &Command) -> Option<Index> {
+        let partition = self.partitions.get_mut(&PartitionId::CONTROL)?;
+        let Life::Live(live) = &mut partition.life else { return None };
+        if !live.replica.is_ready_leader() {
+            return None;
+        }
+        let payload = command.encode();
+        let bytes = (payload.len() + FRAME_HEADER_BYTES) as u64;
+        let proposal = Proposal { kind: Kind::Command, count: 0, max_timestamp: -1, payload };
+        let entry = live.replica.propose(proposal, now.wall_ms)?;
+        live.proposed(entry.index, bytes);
+        self.uncommitted_bytes += bytes;
+        self.dirty.insert(PartitionId::CONTROL);
+        Some(entry.index)
+    }
+
+    /// Applies a committed command. Only the control partition has any.
+    pub(super) fn apply_command(&mut self, id: PartitionId, entry: &Entry) -> Result<(), String> {
+        let Some(control) = self.control.as_mut().filter(|_| id == PartitionId::CONTROL) else {
+            return Err(format!("entry {} is a command, and the partition has no state machine", entry.index));
+        };
+        if entry.index <= control.applied {
+            return Ok(());
+        }
+        let command = Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
+        let (reply, deltas) = control.catalog.apply(command);
+        (control.applied, control.applied_term) = (entry.index, entry.term);
+        control.changed = true;
+        self.with_live(id, |live, _, _| live.waiters.applied(entry.index, reply));
+        for delta in deltas {
+            self.tell(delta);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, delta: Delta) {
+        match delta {
+            Delta::Created(topic) => self.tell_shards(&topic, 0),
+            Delta::Grown { topic, from } => self.tell_shards(&topic, from),
+            Delta::Configured(topic) => {
+                for number in 0..topic.partitions.len() {
+                    let partition = PartitionId { topic: topic.id, partition: number as i32 };
+                    self.to_shard(partition, ShardMessage::Configure { partition, config: Arc::clone(&topic.config) });
+                }
+            }
+            Delta::Deleted(topic) => {
+                for number in 0..topic.partitions.len() {
+                    let partition = PartitionId { topic: topic.id, partition: number as i32 };
+                    self.to_shard(partition, ShardMessage::Delete { partition });
+                }
+            }
+            Delta::Node { id, uuid } => {
+                if uuid == self.options.identity.node_uuid {
+                    for shard in 0..self.options.shards {
+                        let message = ShardMessage::Registered(id);
+                        self.outputs.push_back(Output::ToShard { shard: ShardId(shard), message });
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell_shards(&mut self, topic: &Topic, from: usize) {
+        let name: Arc<str> = topic.name.as_str().into();
+        for (number, placement) in topic.partitions.iter().enumerate().skip(from) {
+            let partition = PartitionId { topic: topic.id, partition: number as i32 };
+            let replicas: BTreeMap<ReplicaId, NodeId> =
+                placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect();
+            let Some((_, replica)) = placement.replicas.first() else { continue };
+            let message = ShardMessage::Assign {
+                partition,
+                replica: *replica,
+                replicas,
+                config: Arc::clone(&topic.config),
+                topic: Arc::clone(&name),
+            };
+            self.to_shard(partition, message);
+        }
+    }
+
+    fn to_shard(&mut self, partition: PartitionId, message: ShardMessage) {
+        let shard = shard_of(partition, self.options.shards);
+        self.outputs.push_back(Output::ToShard { shard, message });
+    }
+
+    /// After each drain of the control partition: register, publish, snapshot.
+    pub(super) fn control_turn(&mut self, now: Now) {
+        let ready = matches!(
+            &self.partitions[&PartitionId::CONTROL].life,
+            Life::Live(live) if live.replica.is_ready_leader()
+        );
+        let Some(control) = &mut self.control else { return };
+        if std::mem::take(&mut control.changed) {
+            self.outputs.push_back(Output::Catalog(Arc::new(control.catalog.clone())));
+        }
+        let behind = control.applied.0.saturating_sub(control.snapshot.0);
+        if behind >= SNAPSHOT_ENTRIES && !control.snapshot_asked {
+            control.snapshot_asked = true;
+            self.outputs.push_back(Output::Snapshot {
+                partition: PartitionId::CONTROL,
+                index: control.applied,
+                term: control.applied_term,
+                data: control.catalog.snapshot(),
+            });
+        }
+        let known = control.catalog.node_of(self.options.identity.node_uuid);
+        match known {
+            Some(id) if self.node.is_none() => self.tell(Delta::Node { id, uuid: self.options.identity.node_uuid }),
+            None if ready && !control.registering => {
+                control.registering = true;
+                let command = Command::register(&self.options.identity);
+                self.propose_command(now, &command);
+            }
+            _ => {}
+        }
+    }
+
+    /// The log below a snapshot that is durable may go.
+    pub(super) fn snapshot_done(&mut self, partition: PartitionId, index: Index, done: bool) {
+        let Some(control) = &mut self.control else { return };
+        control.snapshot_asked = false;
+        if done {
+            control.snapshot = index;
+            self.with_live(partition, |live, _, _| live.replica.compact(index.next()));
+        }
+    }
+}
+
+/// The state of the control partition as bytes, for tests that compare brokers.
+impl Node {
+    /// The topics as the control partition would snapshot them; empty on other shards.
+    pub fn control_state(&self) -> Bytes {
+        self.control.as_ref().map(|control| control.catalog.snapshot()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,371 @@
+//! The machine: one shard of a broker, without clock, disk, network or randomness.
+//!
+//! ```text
+//!              Input                                  Output
+//!   shell ───────────────▶ Node::handle(now, …)
+//!         ◀─────────────── Node::poll(now) ─────────▶ Persist, Reply, Publish, Open, ToShard, …
+//! ```
+//!
+//! The shell hands in any number of inputs and then drains [`Node::poll`] to `None`: that is a pass. Batches of one
+//! pass go to the disk together. A broker is several machines; they speak through [`Output::ToShard`] only.
+//!
+//! # Invariants
+//! * The same inputs give the same outputs.
+//! * A refused request changes nothing.
+//! * A batch is answered when it is as durable as its `acks` promise, and a duplicate not before its original.
+//! * A panic in one partition fails that partition's waiters and nothing else; it is opened again once.
+
+mod control;
+mod event;
+mod partition;
+mod produce;
+mod waiters;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use control::Control;
+pub use event::{Acks, Batch, Boot, Input, Now, Output, Published, Receipt, Reply, ShardMessage, Ticket};
+use partition::{Life, Live, Partition};
+
+use crate::consensus;
+use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
+use crate::limits::{ELECTION_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
+use crate::log::Kind;
+use crate::refusal::Refusal;
+use crate::state::{Identity, TopicConfig, TopicDefaults};
+
+/// The replica of the control partition at the broker that founds the cluster.
+pub const FOUNDING_REPLICA: ReplicaId = ReplicaId(1);
+
+/// The shard that a partition lives on; the control partition on the first. Nothing on disk depends on it.
+pub fn shard_of(partition: PartitionId, shards: u32) -> ShardId {
+    if partition == PartitionId::CONTROL {
+        return ShardId(0);
+    }
+    ShardId(crc32fast::hash(&partition.to_bytes()) % shards.max(1))
+}
+
+/// What a machine is born with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which shard it is.
+    pub shard: ShardId,
+    /// How many there are.
+    pub shards: u32,
+    /// For the election timeouts.
+    pub seed: u64,
+    /// Who this broker is.
+    pub identity: Identity,
+    /// What a topic gets that asks for nothing else.
+    pub defaults: TopicDefaults,
+}
+
+/// One shard of a broker.
+pub struct Node {
+    options: Options,
+    node: Option<NodeId>,
+    partitions: BTreeMap<PartitionId, Partition>,
+    /// Partitions with something to drain.
+    dirty: BTreeSet<PartitionId>,
+    /// On the first shard: the topics.
+    control: Option<Control>,
+    outputs: VecDeque<Output>,
+    /// Bytes proposed and not committed, over all partitions.
+    uncommitted_bytes: u64,
+    ticks: u64,
+    incarnations: u64,
+    stopping: bool,
+}
+
+impl Node {
+    /// A machine with no partition but, on the first shard, the control partition.
+    pub fn new(options: Options) -> Node {
+        let mut node = Node {
+            control: (options.shard == ShardId(0)).then(Control::default),
+            node: None,
+            partitions: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            uncommitted_bytes: 0,
+            ticks: 0,
+            incarnations: 0,
+            stopping: false,
+            options,
+        };
+        if node.control.is_some() {
+            node.assign(
+                PartitionId::CONTROL,
+                FOUNDING_REPLICA,
+                BTreeMap::from([(FOUNDING_REPLICA, NodeId(0))]),
+                Arc::new(TopicConfig::default()),
+                "__control".into(),
+            );
+        }
+        node
+    }
+
+    /// Takes one input. Drain [`Node::poll`] when the pass has no more of them.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Tick => self.tick(),
+            Input::Opened { partition, boot } => self.opened(now, partition, *boot),
+            Input::OpenFailed { partition, why } => self.close(partition, &why),
+            Input::Produce { ticket, partition, batch, acks, room } => {
+                self.produce(now, ticket, partition, batch, acks, room);
+            }
+            Input::Trim { ticket, partition, before, validate_only, room } => {
+                let trimmed = self.trim(now, ticket, partition, before, validate_only, room);
+                if let Some(result) = trimmed.transpose() {
+                    self.outputs.push_back(Output::Reply { ticket, reply: Reply::Trimmed(result) });
+                }
+            }
+            Input::Control { ticket, request } => self.control_request(now, ticket, request),
+            Input::Written { partition, index } => {
+                self.with_live(partition, |live, replicas, out| {
+                    live.written = live.written.max(index);
+                    live.answer_written(replicas, out);
+                });
+            }
+            Input::Persisted { partition, incarnation, ready } => {
+                if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
+                    self.guarded(now, partition, |node| {
+                        node.with_live(partition, |live, _, _| live.replica.persisted(ready));
+                        Ok(())
+                    });
+                    self.dirty.insert(partition);
+                }
+            }
+            Input::Fetched { partition, incarnation, entries } => {
+                if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
+                    self.with_live(partition, |live, _, _| live.replica.fetched(entries));
+                    self.dirty.insert(partition);
+                }
+            }
+            Input::Segments { partition, segments, room } => self.retain(now, partition, &segments, room),
+            Input::SnapshotDone { partition, index, done } => self.snapshot_done(partition, index, done),
+            Input::Shard(message) => self.shard_message(message),
+            Input::Stop => self.stopping = true,
+        }
+    }
+
+    /// The next output of this pass.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            let partition = self.dirty.pop_first()?;
+            self.guarded(now, partition, |node| node.advance(now, partition));
+        }
+    }
+
+    /// Whether nothing that was begun is unfinished.
+    pub fn is_settled(&self) -> bool {
+        self.dirty.is_empty()
+            && self.outputs.is_empty()
+            && self.partitions.values().all(|partition| match &partition.life {
+                Life::Live(live) => live.waiters.is_empty() && live.replica.persisted_index() == live.replica.last_index(),
+                Life::Opening | Life::Closed { .. } => true,
+            })
+    }
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        let second = self.ticks.is_multiple_of(10);
+        for (id, partition) in &mut self.partitions {
+            let Life::Live(live) = &mut partition.life else { continue };
+            if live.replica.tick() {
+                self.dirty.insert(*id);
+            }
+            if second && let Some(index) = live.commit_to_keep() {
+                self.outputs.push_back(Output::Commit { partition: *id, index });
+            }
+        }
+    }
+
+    fn assign(
+        &mut self,
+        id: PartitionId,
+        replica: ReplicaId,
+        replicas: BTreeMap<ReplicaId, NodeId>,
+        config: Arc<TopicConfig>,
+        topic: Arc<str>,
+    ) {
+        if self.partitions.contains_key(&id) {
+            return;
+        }
+        let voters = replicas.keys().map(|replica| replica.0).collect();
+        self.outputs.push_back(Output::Open {
+            partition: id,
+            replica,
+            voters,
+            config: Arc::clone(&config),
+            topic: Arc::clone(&topic),
+        });
+        self.partitions.insert(id, Partition::new(topic, config, replicas));
+    }
+
+    fn opened(&mut self, now: Now, id: PartitionId, boot: Boot) {
+        self.incarnations += 1;
+        let (incarnation, seed) = (self.incarnations, self.options.seed);
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        partition.incarnation = incarnation;
+        if boot.lost_end {
+            partition.show_what_is_left(&boot);
+            let why = "acknowledged records at its end are missing from the disk; what is left can be read";
+            return self.close(id, why);
+        }
+        let draw = crc32fast::hash(&[&id.to_bytes()[..], &seed.to_le_bytes(), &incarnation.to_le_bytes()].concat());
+        let ticks = ELECTION_TICKS + draw as usize % ELECTION_TICKS;
+        self.guarded(now, id, |node| {
+            if id == PartitionId::CONTROL {
+                node.control_opened(&boot)?;
+            }
+            let mut live = Live::new(boot, ticks)?;
+            live.replica.campaign_if_alone()?;
+            if let Some(partition) = node.partitions.get_mut(&id) {
+                partition.life = Life::Live(Box::new(live));
+            }
+            Ok(())
+        });
+        self.dirty.insert(id);
+    }
+
+    fn shard_message(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Assign { partition, replica, replicas, config, topic } => {
+                self.assign(partition, replica, replicas, config, topic);
+            }
+            ShardMessage::Configure { partition, config } => {
+                if let Some(known) = self.partitions.get_mut(&partition) {
+                    known.config = Arc::clone(&config);
+                    self.outputs.push_back(Output::Configure { partition, config });
+                }
+            }
+            ShardMessage::Delete { partition } => {
+                if let Some(mut gone) = self.partitions.remove(&partition) {
+                    self.uncommitted_bytes -= gone.uncommitted_bytes();
+                    gone.fail_waiters(&Refusal::UnknownTopicId { id: partition.topic.to_string() }, &mut self.outputs);
+                }
+                self.dirty.remove(&partition);
+                self.outputs.push_back(Output::Delete { partition });
+            }
+            ShardMessage::Registered(node) => self.registered(node),
+        }
+    }
+
+    fn registered(&mut self, node: NodeId) {
+        self.node = Some(node);
+        self.dirty.extend(self.partitions.keys());
+        self.outputs.push_back(Output::Registered(node));
+    }
+
+    /// Drains one partition: what Raft hands out, what is committed, what may be answered.
+    fn advance(&mut self, now: Now, id: PartitionId) -> Result<(), String> {
+        let Some(partition) = self.partitions.get_mut(&id) else { return Ok(()) };
+        let Life::Live(live) = &mut partition.life else { return Ok(()) };
+        let before = live.uncommitted_bytes;
+        let mut commands = Vec::new();
+        while live.replica.has_ready() {
+            let ready = live.replica.ready()?;
+            partition::persist(id, partition.incarnation, live, &ready, &mut self.outputs);
+            partition::fetch(id, partition.incarnation, &ready, &mut self.outputs);
+            for entry in &ready.committed {
+                match entry.kind {
+                    Kind::Command => commands.push(entry.clone()),
+                    _ => partition::apply(id, live, entry, &mut self.outputs)?,
+                }
+            }
+            if let Some(to) = ready.committed_to {
+                live.committed(to);
+            }
+        }
+        self.uncommitted_bytes = self.uncommitted_bytes + live.uncommitted_bytes - before;
+        for command in commands {
+            self.apply_command(id, &command)?;
+        }
+        self.with_live(id, Live::answer_committed);
+        self.publish(id);
+        if id == PartitionId::CONTROL {
+            self.control_turn(now);
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, id: PartitionId) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        if let Some(view) = partition.view(self.node) {
+            self.outputs.push_back(Output::Publish { partition: id, view });
+        }
+    }
+
+    /// Runs a step of one partition; a panic or an error in it ends that partition's life and no other.
+    fn guarded(&mut self, now: Now, id: PartitionId, step: impl FnOnce(&mut Node) -> Result<(), String>) {
+        match catch_unwind(AssertUnwindSafe(|| step(self))) {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => self.close(id, &why),
+            Err(_) => self.reopen_once(now, id),
+        }
+    }
+
+    fn reopen_once(&mut self, now: Now, id: PartitionId) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        if partition.panicked_ms.is_some_and(|at| now.mono_ms.saturating_sub(at) < REOPEN_INTERVAL_MS) {
+            return self.close(id, "it failed twice within a minute; the broker's log has the cause");
+        }
+        partition.panicked_ms = Some(now.mono_ms);
+        self.uncommitted_bytes -= partition.uncommitted_bytes();
+        partition.fail_waiters(&Refusal::UnknownOutcome, &mut self.outputs);
+        partition.life = Life::Opening;
+        partition.incarnation = 0;
+        self.outputs.push_back(Output::Reopen { partition: id });
+    }
+
+    fn close(&mut self, id: PartitionId, why: &str) {
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        self.uncommitted_bytes -= partition.uncommitted_bytes();
+        partition.fail_waiters(&Refusal::UnknownOutcome, &mut self.outputs);
+        partition.life = Life::Closed { why: why.into() };
+        self.outputs.push_back(Output::Closed { partition: id, why: why.into() });
+        self.publish(id);
+    }
+
+    fn with_live(
+        &mut self,
+        id: PartitionId,
+        act: impl FnOnce(&mut Live, &BTreeMap<ReplicaId, NodeId>, &mut VecDeque<Output>),
+    ) {
+        if let Some(Partition { life: Life::Live(live), replicas, .. }) = self.partitions.get_mut(&id) {
+            act(live, replicas, &mut self.outputs);
+        }
+    }
+
+    fn over_budget(&self, bytes: u64) -> bool {
+        self.uncommitted_bytes + bytes > SHARD_UNCOMMITTED_BYTES_MAX
+    }
+}
+
+/// The boot of a replica's Raft group, from what the disk knows.
+fn raft_boot(boot: &Boot) -> consensus::Boot {
+    // Everything up to the commit index is applied at start, but for entries that still have an effect here: those
+    // are handed out again.
+    let unapplied = boot.entries.iter().map(|entry| entry.index).find(|index| *index > boot.applied);
+    let commit = boot.commit.min(boot.last_index);
+    let applied = unapplied.map_or(commit, Index::prev).min(commit).max(boot.applied.min(commit));
+    consensus::Boot {
+        replica: boot.replica,
+        term: boot.term,
+        vote: boot.vote,
+        commit,
+        applied,
+        voters: boot.voters.clone(),
+        start: boot.start,
+        last_index: boot.last_index,
+        terms: boot.terms.clone(),
+        next_offset: boot.next_offset,
+        append_time: boot.append_time,
+        entries: boot.entries.iter().filter(|entry| entry.index > applied).cloned().collect(),
+    }
+}

@@ -1,0 +1,305 @@
+//! One replica of one partition inside the machine: its Raft group, its producers, its waiters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::event::{Boot, Output, Published, Reply};
+use super::raft_boot;
+use super::waiters::{Awaited, Waiters};
+use caudal_proto::batch::Header;
+
+use crate::consensus::{Ready, Replica};
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
+use crate::limits::EARLY_ANSWER_BYTES_MAX;
+use crate::log::{Entry, Kind};
+use crate::refusal::Refusal;
+use crate::state::{ProducerFrame, Producers, TopicConfig};
+
+/// A partition that this shard has a replica of.
+pub(super) struct Partition {
+    pub(super) topic: Arc<str>,
+    pub(super) config: Arc<TopicConfig>,
+    pub(super) replicas: BTreeMap<ReplicaId, NodeId>,
+    pub(super) life: Life,
+    /// Distinguishes this life's completions from those of an earlier one.
+    pub(super) incarnation: u64,
+    /// When it panicked last.
+    pub(super) panicked_ms: Option<u64>,
+    published: Option<Published>,
+    /// What a replica that lost its end can still show.
+    left: Option<(Offset, Offset, Term)>,
+}
+
+/// Where in its life a replica is.
+pub(super) enum Life {
+    /// Its log is being opened.
+    Opening,
+    /// It takes part.
+    Live(Box<Live>),
+    /// It takes part in nothing.
+    Closed { why: Arc<str> },
+}
+
+/// A replica that takes part.
+pub(super) struct Live {
+    pub(super) replica: Replica,
+    pub(super) producers: Producers,
+    pub(super) waiters: Waiters,
+    /// The first offset that readers may see.
+    pub(super) log_start: Offset,
+    /// The last entry written here, synced or not.
+    pub(super) written: Index,
+    /// Bytes of entries above commit.
+    pub(super) uncommitted_bytes: u64,
+    /// The newest log start proposed.
+    pub(super) log_start_on_its_way: Option<Offset>,
+    sizes: VecDeque<(Index, u64)>,
+    /// The term in which this replica led at the last look.
+    leading: Option<Term>,
+    high_watermark: Offset,
+    kept_commit: Index,
+}
+
+impl Partition {
+    pub(super) fn new(
+        topic: Arc<str>,
+        config: Arc<TopicConfig>,
+        replicas: BTreeMap<ReplicaId, NodeId>,
+    ) -> Partition {
+        Partition {
+            topic,
+            config,
+            replicas,
+            life: Life::Opening,
+            incarnation: 0,
+            panicked_ms: None,
+            published: None,
+            left: None,
+        }
+    }
+
+    pub(super) fn uncommitted_bytes(&self) -> u64 {
+        match &self.life {
+            Life::Live(live) => live.uncommitted_bytes,
+            Life::Opening | Life::Closed { .. } => 0,
+        }
+    }
+
+    pub(super) fn fail_waiters(&mut self, refusal: &Refusal, out: &mut VecDeque<Output>) {
+        if let Life::Live(live) = &mut self.life {
+            live.waiters.fail(refusal, out);
+        }
+    }
+
+    pub(super) fn show_what_is_left(&mut self, boot: &Boot) {
+        self.left = Some((boot.start.log_start, boot.next_offset, boot.term));
+    }
+
+    /// What readers may know, if it is not what they know already.
+    pub(super) fn view(&mut self, node: Option<NodeId>) -> Option<Published> {
+        let before = self.published.as_ref();
+        let (log_start, high_watermark, epoch) =
+            before.map(|view| (view.log_start, view.high_watermark, view.epoch)).unwrap_or_default();
+        let mut view = Published {
+            leader: None,
+            epoch,
+            ready: false,
+            high_watermark,
+            log_start,
+            replicas: self.replicas.values().copied().collect(),
+            closed: None,
+        };
+        match &mut self.life {
+            Life::Opening => return None,
+            Life::Closed { why } => {
+                view.closed = Some(Arc::clone(why));
+                if let Some((log_start, end, epoch)) = self.left {
+                    (view.log_start, view.high_watermark, view.epoch) = (log_start, end, epoch);
+                }
+            }
+            Life::Live(live) => {
+                live.look();
+                view.ready = live.replica.is_ready_leader();
+                let leader = live.replica.leader().and_then(|replica| self.replicas.get(&replica).copied());
+                view.leader = if live.replica.is_leader() { node } else { leader };
+                view.epoch = live.replica.term();
+                view.high_watermark = live.high_watermark.max(high_watermark);
+                view.log_start = live.log_start.max(log_start);
+            }
+        }
+        if before == Some(&view) {
+            return None;
+        }
+        self.published = Some(view.clone());
+        Some(view)
+    }
+}
+
+impl Live {
+    pub(super) fn new(mut boot: Boot, election_ticks: usize) -> Result<Live, String> {
+        let mut producers = Producers::default();
+        for frame in std::mem::take(&mut boot.producers) {
+            producers.fold(frame);
+        }
+        Ok(Live {
+            replica: Replica::new(raft_boot(&boot), election_ticks)?,
+            producers,
+            waiters: Waiters::default(),
+            log_start: boot.start.log_start,
+            written: boot.last_index,
+            uncommitted_bytes: 0,
+            log_start_on_its_way: None,
+            sizes: VecDeque::new(),
+            leading: None,
+            high_watermark: boot.start.log_start,
+            kept_commit: boot.commit,
+        })
+    }
+
+    /// A proposal of so many bytes is on its way.
+    pub(super) fn proposed(&mut self, index: Index, bytes: u64) {
+        self.uncommitted_bytes += bytes;
+        self.sizes.push_back((index, bytes));
+    }
+
+    fn note_producer(&mut self, entry: &Entry) {
+        if let Ok(header) = Header::parse(&entry.payload)
+            && header.has_producer()
+        {
+            self.producers.append(ProducerFrame::of(entry, &header));
+        }
+    }
+
+    /// Everything up to `to` is committed.
+    pub(super) fn committed(&mut self, to: Index) {
+        self.producers.commit(to);
+        while let Some((_, bytes)) = self.sizes.pop_front_if(|(index, _)| *index <= to) {
+            self.uncommitted_bytes -= bytes;
+        }
+    }
+
+    fn look(&mut self) {
+        // Offsets are exact once an entry of the leader's term is committed; before that the watermark stands still.
+        if self.replica.is_ready_leader() || !self.replica.is_leader() {
+            let committed = self.replica.offset_after(self.replica.commit());
+            self.high_watermark = self.high_watermark.max(committed);
+        }
+    }
+
+    /// The commit index, if it moved since it was last kept. Never above what is synced here.
+    pub(super) fn commit_to_keep(&mut self) -> Option<Index> {
+        let commit = self.replica.commit().min(self.replica.persisted_index());
+        (commit > self.kept_commit).then(|| {
+            self.kept_commit = commit;
+            commit
+        })
+    }
+
+    /// Answers those who wait for a write alone. Above the bound they wait for the disk to catch up.
+    pub(super) fn answer_written(&mut self, replicas: &BTreeMap<ReplicaId, NodeId>, out: &mut VecDeque<Output>) {
+        while self.uncommitted_bytes <= EARLY_ANSWER_BYTES_MAX {
+            let Some((ticket, awaited)) = self.waiters.pop_written(self.written) else { return };
+            let Awaited::Batch(place) = awaited else { continue };
+            let (voters, synced) = self.replica.synced_at(place.index);
+            let here = [self.replica.id()];
+            let receipt = place.receipt(located(&voters, replicas), located(&synced, replicas), located(&here, replicas));
+            out.push_back(Output::Reply { ticket, reply: Reply::Produced(Ok(receipt)) });
+        }
+    }
+
+    /// Answers those whose entry is committed; fails all when leadership ended.
+    pub(super) fn answer_committed(&mut self, replicas: &BTreeMap<ReplicaId, NodeId>, out: &mut VecDeque<Output>) {
+        let leads = self.replica.is_leader().then(|| self.replica.term());
+        if self.leading.is_some() && self.leading != leads {
+            self.waiters.fail(&Refusal::UnknownOutcome, out);
+        }
+        self.leading = leads;
+        if !self.replica.is_ready_leader() {
+            return;
+        }
+        self.answer_written(replicas, out);
+        let commit = self.replica.commit();
+        while let Some((ticket, awaited, result)) = self.waiters.pop_committed(commit) {
+            let reply = match awaited {
+                Awaited::Batch(place) => {
+                    let (voters, synced) = self.replica.synced_at(place.index);
+                    Reply::Produced(Ok(place.receipt(
+                        located(&voters, replicas),
+                        located(&synced, replicas),
+                        Vec::new(),
+                    )))
+                }
+                Awaited::Trim { before, after } => Reply::Trimmed(Ok((before, after))),
+                Awaited::Command => Reply::Control(result.ok_or(Refusal::UnknownOutcome)),
+            };
+            out.push_back(Output::Reply { ticket, reply });
+        }
+    }
+}
+
+/// Where replicas live.
+pub(super) fn located(ids: &[ReplicaId], replicas: &BTreeMap<ReplicaId, NodeId>) -> Vec<(NodeId, ReplicaId)> {
+    ids.iter().map(|id| (replicas.get(id).copied().unwrap_or_default(), *id)).collect()
+}
+
+/// Asks for what a `Ready` wants written.
+pub(super) fn persist(
+    id: PartitionId,
+    incarnation: u64,
+    live: &mut Live,
+    ready: &Ready,
+    out: &mut VecDeque<Output>,
+) {
+    // A leader noted its batches when it took them; a follower does so here, and forgets those that are cut.
+    if let Some(first) = ready.entries.first().filter(|_| !live.replica.is_leader()) {
+        live.producers.truncate(first.index);
+        for entry in ready.entries.iter().filter(|entry| entry.kind == Kind::Batch) {
+            live.note_producer(entry);
+        }
+    }
+    if let Some(number) = ready.number {
+        out.push_back(Output::Persist {
+            partition: id,
+            incarnation,
+            ready: number,
+            entries: ready.entries.clone(),
+            hard_state: ready.hard_state,
+        });
+    }
+}
+
+/// Asks for the entries that a follower needs.
+pub(super) fn fetch(id: PartitionId, incarnation: u64, ready: &Ready, out: &mut VecDeque<Output>) {
+    for (from, to) in &ready.fetches {
+        out.push_back(Output::Read { partition: id, incarnation, from: *from, to: *to });
+    }
+}
+
+/// Applies a committed entry that is not a command.
+///
+/// # Errors
+/// The entry does not say what its kind demands: the partition must stop.
+pub(super) fn apply(
+    id: PartitionId,
+    live: &mut Live,
+    entry: &Entry,
+    out: &mut VecDeque<Output>,
+) -> Result<(), String> {
+    match entry.kind {
+        Kind::Batch | Kind::Noop | Kind::Command => {}
+        Kind::SetLogStart => {
+            let offset: [u8; 8] = entry
+                .payload
+                .as_ref()
+                .try_into()
+                .map_err(|_| format!("entry {} moves the log start and carries no offset", entry.index))?;
+            live.log_start = live.log_start.max(Offset(i64::from_le_bytes(offset)));
+            out.push_back(Output::SetLogStart { partition: id, offset: live.log_start, applied: entry.index });
+        }
+        Kind::ConfChange | Kind::ConfChangeV2 => {
+            let voters = live.replica.apply_conf_change(entry)?;
+            out.push_back(Output::Conf { partition: id, applied: entry.index, voters });
+        }
+    }
+    Ok(())
+}

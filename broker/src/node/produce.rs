@@ -1,0 +1,222 @@
+//! Records in, records out of the way: produce, trim, retention.
+
+use bytes::Bytes;
+
+use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Ticket};
+use super::partition::{Life, Live, located};
+use super::waiters::{Awaited, Place};
+use super::{Node, Partition};
+use crate::consensus::Proposal;
+use crate::ids::{Offset, PartitionId};
+use crate::limits::{PARTITION_UNCOMMITTED_BYTES_MAX, TIMESTAMP_AHEAD_MS_MAX};
+use crate::log::{FRAME_HEADER_BYTES, Kind, SegmentFacts, retention};
+use crate::refusal::Refusal;
+use crate::state::{Durability, ProducerFrame, Verdict};
+
+impl Node {
+    pub(super) fn produce(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        id: PartitionId,
+        batch: Batch,
+        acks: Acks,
+        room: bool,
+    ) {
+        match self.take_batch(now, ticket, id, batch, acks, room) {
+            Ok(None) => {
+                self.dirty.insert(id);
+            }
+            Ok(Some(receipt)) => {
+                self.outputs.push_back(Output::Reply { ticket, reply: Reply::Produced(Ok(receipt)) });
+            }
+            Err(refusal) => self.outputs.push_back(Output::Reply { ticket, reply: Reply::Produced(Err(refusal)) }),
+        }
+    }
+
+    /// Takes a batch and notes who waits for it, or says at once where a repeated one is.
+    fn take_batch(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        id: PartitionId,
+        batch: Batch,
+        acks: Acks,
+        room: bool,
+    ) -> Result<Option<Receipt>, Refusal> {
+        let bytes = (batch.bytes.len() + FRAME_HEADER_BYTES) as u64;
+        let over_budget = self.over_budget(bytes);
+        let stopping = self.stopping;
+        let node = self.node;
+        let partition = self.writable(id)?;
+        check_batch(now, partition, &batch)?;
+        let memory = partition.config.durability == Durability::Memory;
+        let alone = partition.replicas.len() == 1;
+        let replicas = &partition.replicas;
+        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
+        let header = batch.header;
+        if header.has_producer() {
+            let verdict =
+                live.producers.check(header.producer_id, header.producer_epoch, header.base_sequence, header.count as u32);
+            match verdict {
+                Verdict::Accept => {}
+                Verdict::Refuse(refusal) => return Err(refusal),
+                Verdict::Duplicate(frame) => {
+                    let place = Place { duplicate: true, ..place_of(id, &frame) };
+                    if place.index > live.replica.commit() {
+                        live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
+                        return Ok(None);
+                    }
+                    let (voters, synced) = live.replica.synced_at(place.index);
+                    return Ok(Some(place.receipt(located(&voters, replicas), located(&synced, replicas), Vec::new())));
+                }
+            }
+        }
+        if stopping {
+            return Err(Refusal::ShuttingDown);
+        }
+        if !room {
+            return Err(Refusal::DiskFull { bytes });
+        }
+        if over_budget {
+            return Err(Refusal::Throttled { limit: "the shard's budget for uncommitted bytes" });
+        }
+        if live.uncommitted_bytes + bytes > PARTITION_UNCOMMITTED_BYTES_MAX {
+            return Err(Refusal::Throttled { limit: "the partition's budget for uncommitted bytes" });
+        }
+        let proposal = Proposal {
+            kind: Kind::Batch,
+            count: header.count as u32,
+            max_timestamp: header.max_timestamp,
+            payload: batch.bytes,
+        };
+        let entry = live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, node))?;
+        live.proposed(entry.index, bytes);
+        let frame = ProducerFrame::of(&entry, &header);
+        let place = place_of(id, &frame);
+        if header.has_producer() {
+            live.producers.append(frame);
+        }
+        if acks != Acks::All || (memory && alone) {
+            live.waiters.await_write(ticket, place);
+        } else {
+            live.waiters.await_commit(ticket, entry.index, Awaited::Batch(place));
+        }
+        self.uncommitted_bytes += bytes;
+        Ok(None)
+    }
+
+    /// A partition whose log this shard may add to.
+    fn writable(&mut self, id: PartitionId) -> Result<&mut Partition, Refusal> {
+        let node = self.node;
+        let partition = self.partitions.get_mut(&id).ok_or_else(|| Refusal::UnknownPartition {
+            topic: id.topic.to_string(),
+            partition: id.partition,
+        })?;
+        match &partition.life {
+            Life::Opening => Err(Refusal::LeaderNotReady),
+            Life::Closed { why } => Err(Refusal::PartitionClosed { why: why.to_string() }),
+            Life::Live(live) if !live.replica.is_leader() => Err(not_leader(live, node)),
+            Life::Live(live) if !live.replica.is_ready_leader() => Err(Refusal::LeaderNotReady),
+            Life::Live(_) => Ok(partition),
+        }
+    }
+
+    /// Moves the log start, or says what moving it would do. `None` when the answer comes with the commit.
+    pub(super) fn trim(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        id: PartitionId,
+        before: Offset,
+        validate_only: bool,
+        room: bool,
+    ) -> Result<Option<(Offset, Offset)>, Refusal> {
+        let stopping = self.stopping;
+        let partition = self.writable(id)?;
+        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
+        let end = live.replica.offset_after(live.replica.commit());
+        if before > end || before.0 < 0 {
+            return Err(Refusal::OffsetOutOfRange { offset: before, log_start: live.log_start, high_watermark: end });
+        }
+        let (from, to) = (live.log_start, live.log_start.max(before));
+        if validate_only || to == from {
+            return Ok(Some((from, to)));
+        }
+        if stopping {
+            return Err(Refusal::ShuttingDown);
+        }
+        if !room {
+            return Err(Refusal::DiskFull { bytes: (FRAME_HEADER_BYTES + 8) as u64 });
+        }
+        let index = self.propose_log_start(now, id, to).ok_or(Refusal::LeaderNotReady)?;
+        self.with_live(id, |live, _, _| {
+            live.waiters.await_commit(ticket, index, Awaited::Trim { before: from, after: to });
+        });
+        Ok(None)
+    }
+
+    /// Moves the log start as the topic's retention says.
+    pub(super) fn retain(&mut self, now: Now, id: PartitionId, segments: &[SegmentFacts], room: bool) {
+        if self.stopping || !room {
+            return;
+        }
+        let Ok(partition) = self.writable(id) else { return };
+        let rule = retention::Rule {
+            retention_ms: partition.config.retention_ms,
+            retention_bytes: partition.config.retention_bytes,
+        };
+        let Life::Live(live) = &partition.life else { return };
+        let committed = live.replica.offset_after(live.replica.commit());
+        let log_start = retention::log_start(segments, rule, now.wall_ms).min(committed);
+        if log_start > live.log_start && live.log_start_on_its_way.is_none_or(|on_its_way| log_start > on_its_way) {
+            self.propose_log_start(now, id, log_start);
+        }
+    }
+
+    fn propose_log_start(&mut self, now: Now, id: PartitionId, to: Offset) -> Option<crate::ids::Index> {
+        let Some(Partition { life: Life::Live(live), .. }) = self.partitions.get_mut(&id) else { return None };
+        let payload = Bytes::copy_from_slice(&to.0.to_le_bytes());
+        let bytes = (payload.len() + FRAME_HEADER_BYTES) as u64;
+        let proposal = Proposal { kind: Kind::SetLogStart, count: 0, max_timestamp: -1, payload };
+        let entry = live.replica.propose(proposal, now.wall_ms)?;
+        live.proposed(entry.index, bytes);
+        live.log_start_on_its_way = Some(to);
+        self.uncommitted_bytes += bytes;
+        self.dirty.insert(id);
+        Some(entry.index)
+    }
+}
+
+fn check_batch(now: Now, partition: &Partition, batch: &Batch) -> Result<(), Refusal> {
+    let size = batch.bytes.len() as u64;
+    let limit = u64::from(partition.config.max_message_bytes);
+    if size > limit {
+        return Err(Refusal::MessageTooLarge { topic: partition.topic.to_string(), size, limit });
+    }
+    if batch.header.is_control() || batch.header.is_transactional() {
+        return Err(Refusal::TransactionsUnsupported);
+    }
+    let timestamp_ms = batch.header.max_timestamp;
+    if timestamp_ms > now.wall_ms.saturating_add(TIMESTAMP_AHEAD_MS_MAX) {
+        return Err(Refusal::InvalidTimestamp { timestamp_ms, now_ms: now.wall_ms });
+    }
+    Ok(())
+}
+
+fn place_of(partition: PartitionId, frame: &ProducerFrame) -> Place {
+    Place {
+        partition,
+        index: frame.index,
+        term: frame.term,
+        base_offset: frame.base_offset,
+        count: frame.count,
+        append_time: frame.append_time,
+        duplicate: false,
+    }
+}
+
+fn not_leader(live: &Live, node: Option<crate::ids::NodeId>) -> Refusal {
+    let leader = live.replica.is_leader().then_some(node).flatten();
+    Refusal::NotLeader { leader, address: None, epoch: live.replica.term().0 as i32 }
+}

@@ -1,0 +1,124 @@
+//! Who waits for which entry: answered when it is durable enough, failed when leadership ends.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::event::{Output, Receipt, Reply, Ticket};
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
+use crate::refusal::Refusal;
+use crate::state::Reply as ControlReply;
+
+/// What an acknowledged batch's receipt says, but for who has it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) partition: PartitionId,
+    pub(super) index: Index,
+    pub(super) term: Term,
+    pub(super) base_offset: Offset,
+    pub(super) count: u32,
+    pub(super) append_time: i64,
+    pub(super) duplicate: bool,
+}
+
+impl Place {
+    pub(super) fn receipt(
+        &self,
+        voters: Vec<(NodeId, ReplicaId)>,
+        synced: Vec<(NodeId, ReplicaId)>,
+        written: Vec<(NodeId, ReplicaId)>,
+    ) -> Receipt {
+        Receipt {
+            partition: self.partition,
+            base_offset: self.base_offset,
+            last_offset: Offset(self.base_offset.0 + i64::from(self.count) - 1),
+            append_time: self.append_time,
+            term: self.term,
+            index: self.index,
+            voters,
+            synced,
+            written,
+            duplicate: self.duplicate,
+        }
+    }
+}
+
+/// What is waited for.
+#[derive(Debug)]
+pub(super) enum Awaited {
+    /// A batch.
+    Batch(Place),
+    /// A log start, and the one before it.
+    Trim { before: Offset, after: Offset },
+    /// A command of the control partition.
+    Command,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: Ticket,
+    index: Index,
+    awaited: Awaited,
+}
+
+/// Waiters in the order of their entries.
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    /// For the commit.
+    committed: VecDeque<Waiter>,
+    /// For the write on this replica.
+    written: VecDeque<Waiter>,
+    /// Results of applied commands, until their waiters are answered.
+    results: BTreeMap<Index, ControlReply>,
+}
+
+impl Waiters {
+    pub(super) fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.written.is_empty()
+    }
+
+    pub(super) fn await_commit(&mut self, ticket: Ticket, index: Index, awaited: Awaited) {
+        insert(&mut self.committed, Waiter { ticket, index, awaited });
+    }
+
+    pub(super) fn await_write(&mut self, ticket: Ticket, place: Place) {
+        insert(&mut self.written, Waiter { ticket, index: place.index, awaited: Awaited::Batch(place) });
+    }
+
+    /// A batch that is waited for, by index: for a duplicate that joins its waiters.
+    pub(super) fn applied(&mut self, index: Index, reply: ControlReply) {
+        let asked = self.committed.binary_search_by_key(&index, |waiter| waiter.index).is_ok();
+        if asked {
+            self.results.insert(index, reply);
+        }
+    }
+
+    /// The next one whose entry is at or below `commit`.
+    pub(super) fn pop_committed(&mut self, commit: Index) -> Option<(Ticket, Awaited, Option<ControlReply>)> {
+        let waiter = self.committed.pop_front_if(|waiter| waiter.index <= commit)?;
+        let result = self.results.remove(&waiter.index);
+        Some((waiter.ticket, waiter.awaited, result))
+    }
+
+    /// The next one whose entry is written.
+    pub(super) fn pop_written(&mut self, written: Index) -> Option<(Ticket, Awaited)> {
+        let waiter = self.written.pop_front_if(|waiter| waiter.index <= written)?;
+        Some((waiter.ticket, waiter.awaited))
+    }
+
+    /// Ends them all with the same refusal.
+    pub(super) fn fail(&mut self, refusal: &Refusal, out: &mut VecDeque<Output>) {
+        self.results.clear();
+        for waiter in self.written.drain(..).chain(self.committed.drain(..)) {
+            let reply = match waiter.awaited {
+                Awaited::Batch(_) => Reply::Produced(Err(refusal.clone())),
+                Awaited::Trim { .. } => Reply::Trimmed(Err(refusal.clone())),
+                Awaited::Command => Reply::Control(Err(refusal.clone())),
+            };
+            out.push_back(Output::Reply { ticket: waiter.ticket, reply });
+        }
+    }
+}
+
+fn insert(queue: &mut VecDeque<Waiter>, waiter: Waiter) {
+    let at = queue.partition_point(|other| other.index <= waiter.index);
+    queue.insert(at, waiter);
+}
