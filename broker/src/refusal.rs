@@ -124,13 +124,17 @@ pub enum Refusal {
     #[error("transactions are not supported yet: control and transactional batches are refused")]
     TransactionsUnsupported,
     /// The sequence is not 0 and nothing is known of the producer.
-    #[error("producer {producer_id} is not known here (it expires 24 h after its last write): begin again with a new producer id")]
+    #[error(
+        "producer {producer_id} is not known here (it expires 24 h after its last write): begin again with a new producer id"
+    )]
     ProducerUnknown {
         /// The producer.
         producer_id: i64,
     },
     /// A newer epoch wrote here.
-    #[error("producer {producer_id} has epoch {current_epoch} by now, {epoch} was sent: another instance took over")]
+    #[error(
+        "producer {producer_id} has epoch {current_epoch} by now, {epoch} was sent: another instance took over"
+    )]
     ProducerFenced {
         /// The producer.
         producer_id: i64,
@@ -150,7 +154,9 @@ pub enum Refusal {
         expected: i32,
     },
     /// Written before, longer ago than is remembered.
-    #[error("producer {producer_id} sent sequence {sequence} again: it is in the log, at an offset no longer remembered")]
+    #[error(
+        "producer {producer_id} sent sequence {sequence} again: it is in the log, at an offset no longer remembered"
+    )]
     DuplicateSequence {
         /// The producer.
         producer_id: i64,
@@ -200,7 +206,9 @@ pub enum Refusal {
         high_watermark: Offset,
     },
     /// Stored bytes do not validate.
-    #[error("offsets {first}..={last} are damaged on this broker's disk; what lies before and behind can be read")]
+    #[error(
+        "offsets {first}..={last} are damaged on this broker's disk; what lies before and behind can be read"
+    )]
     DataDamaged {
         /// The first damaged offset.
         first: Offset,
