@@ -12,7 +12,7 @@
     unused_qualifications,
     reason = "generated; the .proto files carry the comments"
 )]
-#[allow(clippy::all, reason = "generated")]
+#[allow(clippy::all, clippy::too_many_lines, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("caudal.v1");
 }
