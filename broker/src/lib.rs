@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //! * [`ids`], [`limits`], [`refusal`]: the words, the bounds, the answers that change nothing;
-//! * [`log`]: bytes;
+//! * [`mod@log`] holds bytes;
 //! * `state`: meaning; `consensus`: agreement;
 //! * `node`: the machine;
 //! * `runtime`: the shell; `rpc`: the door.
