@@ -19,7 +19,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 const CLI_SEES_BROKER: &[&str] = &["cli/src/serve", "cli/src/log"];
 
 /// Every dependency that points the wrong way.
-pub fn breaches(sources: &[Source]) -> Vec<String> {
+pub(crate) fn breaches(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources.iter().filter(|s| s.path.ends_with("/Cargo.toml")) {
         let folder = source.path.trim_end_matches("/Cargo.toml");

@@ -12,7 +12,7 @@ const BEGINNINGS: &[&str] = &["", "broker/src/", "client/src/", "cli/src/", "pro
 const FILE_ENDS: &[&str] = &[".rs", ".md", ".toml", ".proto", ".sh", ".py"];
 
 /// Every path that a document names and that is not there.
-pub fn missing_paths(sources: &[Source]) -> Vec<String> {
+pub(crate) fn missing_paths(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     // The samples of this very test name pages that must not exist.
     for source in sources.iter().filter(|s| !s.path.starts_with("tests/tidy")) {
@@ -95,7 +95,7 @@ fn exists(sources: &[Source], from: &str, name: &str) -> bool {
 }
 
 /// Every proof in a document (`path::test`, or a script of `tests/faults/` or `examples/`) that is not there.
-pub fn missing_proofs(sources: &[Source]) -> Vec<String> {
+pub(crate) fn missing_proofs(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources.iter().filter(|s| in_docs(s)) {
         for (at, line) in source.text.lines().enumerate() {
@@ -134,7 +134,7 @@ fn is_test(file: &Source, name: &str) -> bool {
 }
 
 /// The promises and invariants, one numbered heading or item each, that name no proof.
-pub fn unproven(sources: &[Source]) -> Vec<String> {
+pub(crate) fn unproven(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(page) = sources.iter().find(|s| s.path == "docs/GUARANTEES.md") {
         let parts: Vec<&str> = page.text.split("\n## ").skip(1).filter(|part| numbered(part)).collect();
@@ -167,7 +167,7 @@ fn without_proof(path: &str, parts: &[&str], least: usize) -> Vec<String> {
 }
 
 /// Reasons of `error.proto` that `docs/ERRORS.md` does not explain, and explained ones that do not exist.
-pub fn unexplained(sources: &[Source]) -> Vec<String> {
+pub(crate) fn unexplained(sources: &[Source]) -> Vec<String> {
     let text = |path: &str| sources.iter().find(|s| s.path == path).map_or("", |s| s.text.as_str());
     let proto = text("proto/caudal/v1/error.proto");
     let body =

@@ -22,7 +22,7 @@ const UNFINISHED: &[&str] = &[
 const UNSAFE_LIVES_IN: &str = "broker/src/log/mmap.rs";
 
 /// The only files that may read a clock, each with its reason.
-pub const CLOCKS: &[(&str, &str)] = &[
+pub(crate) const CLOCKS: &[(&str, &str)] = &[
     (
         "broker/src/runtime/clock.rs",
         "the shell's clock: every decision gets its time from here, as an argument",
@@ -34,7 +34,7 @@ const CLOCK_CALLS: &[&str] =
     &["Instant::now", "SystemTime::now", "UNIX_EPOCH.elapsed", "Timestamp::now", "Zoned::now"];
 
 /// Every breach of the rules above.
-pub fn breaches(sources: &[Source]) -> Vec<String> {
+pub(crate) fn breaches(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
         name(source, &mut found);

@@ -65,7 +65,7 @@ const NAMES: &[&str] =
     &["ids", "limits", "refusal", "config", "log", "state", "consensus", "node", "runtime", "rpc", "server"];
 
 /// Every import that points the wrong way.
-pub fn breaches(sources: &[Source]) -> Vec<String> {
+pub(crate) fn breaches(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
         let Some(inside) = source.path.strip_prefix("broker/src/") else { continue };

@@ -4,41 +4,41 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A text file of the repository.
-pub struct Source {
+pub(crate) struct Source {
     /// Relative to the root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// All of it.
-    pub text: String,
+    pub(crate) text: String,
     /// For Rust: the text with comments and the content of strings replaced by spaces; lines stay where they are.
-    pub code: String,
+    pub(crate) code: String,
 }
 
 impl Source {
     /// A file as it would be read from the tree.
-    pub fn new(path: &str, text: &str) -> Source {
+    pub(crate) fn new(path: &str, text: &str) -> Source {
         let code = if path.ends_with(".rs") { bare(text) } else { String::new() };
         Source { path: path.to_owned(), text: text.to_owned(), code }
     }
 
     /// Whether it is Rust.
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
     /// The lines of its code that hold `word` as a whole word, by number from 1.
-    pub fn lines_with(&self, word: &str) -> Vec<usize> {
+    pub(crate) fn lines_with(&self, word: &str) -> Vec<usize> {
         let numbered = self.code.lines().enumerate();
         numbered.filter(|(_, line)| has_word(line, word)).map(|(at, _)| at + 1).collect()
     }
 }
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the root").to_owned()
 }
 
 /// Every text file of the repository, in order of path; what `.gitignore` names in the root is left out.
-pub fn tree() -> Vec<Source> {
+pub(crate) fn tree() -> Vec<Source> {
     let root = root();
     let ignored = fs::read_to_string(root.join(".gitignore")).unwrap();
     let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
@@ -63,7 +63,7 @@ pub fn tree() -> Vec<Source> {
 }
 
 /// Whether `word` stands in `line` with no letter, digit or `_` beside it.
-pub fn has_word(line: &str, word: &str) -> bool {
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {
         !line[..at].chars().next_back().is_some_and(part)
