@@ -65,7 +65,7 @@ fn root() -> &'static Path {
 }
 
 fn locked() -> Vec<Package> {
-    packages(&std::fs::read_to_string(root().join("Cargo.lock")).unwrap())
+    packages(&std::fs::read_to_string(root().join("Cargo.lock")).expect("there is a Cargo.lock"))
 }
 
 /// Packages from elsewhere than crates.io and this workspace.

@@ -40,14 +40,19 @@ pub(crate) fn root() -> PathBuf {
 /// Every text file of the repository, in order of path; what `.gitignore` names in the root is left out.
 pub(crate) fn tree() -> Vec<Source> {
     let root = root();
-    let ignored = fs::read_to_string(root.join(".gitignore")).unwrap();
+    let ignored = fs::read_to_string(root.join(".gitignore")).expect("there is a .gitignore");
     let ignored: Vec<&str> = ignored.lines().map(|line| line.trim_matches('/')).collect();
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(&root).unwrap().to_str().expect("names are UTF-8").to_owned();
+        for entry in fs::read_dir(&folder).expect("a folder can be listed") {
+            let path = entry.expect("a folder can be listed").path();
+            let name = path
+                .strip_prefix(&root)
+                .expect("below the root")
+                .to_str()
+                .expect("names are UTF-8")
+                .to_owned();
             if ignored.contains(&name.as_str()) || name == ".git" || name.ends_with("__pycache__") {
                 continue;
             }

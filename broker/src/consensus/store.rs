@@ -168,7 +168,10 @@ impl Store {
     /// The offset behind the entry at `index`, where `index` is `applied` or above.
     pub(super) fn offset_after(&self, index: Index) -> Offset {
         let count = self.tail.partition_point(|entry| entry.index <= index);
-        count.checked_sub(1).and_then(|last| self.tail.get(last)).map_or(self.settled.next_offset, Entry::next_offset)
+        count
+            .checked_sub(1)
+            .and_then(|last| self.tail.get(last))
+            .map_or(self.settled.next_offset, Entry::next_offset)
     }
 
     /// The log begins at `first` from here on.
