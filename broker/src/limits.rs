@@ -103,3 +103,12 @@ pub const REOPEN_INTERVAL_MS: u64 = 60_000;
 /// Uncommitted bytes of one partition above which `acks=leader` and `durability=memory` answer only when the disk has
 /// caught up: the write-back never falls further behind, and no producer is refused for it.
 pub const EARLY_ANSWER_BYTES_MAX: u64 = PARTITION_UNCOMMITTED_BYTES_MAX / 2;
+
+/// Ticks in a second.
+pub const SECOND_TICKS: u64 = 10;
+
+/// Ticks between two looks at the age and size of every log; a roll or a new configuration is looked at at once.
+pub const RETENTION_TICKS: u64 = 100;
+
+/// The segments of the control partition, which is snapshotted and cut.
+pub const CONTROL_SEGMENT_BYTES: u64 = 1024 * 1024;

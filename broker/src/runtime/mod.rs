@@ -1,0 +1,3 @@
+//! The shell: threads, clock, sockets, and everything that can block, wait or fail outside.
+
+pub mod shard;

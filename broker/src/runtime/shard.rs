@@ -1,0 +1,324 @@
+//! One shard: the machine with the logs it writes. No thread, no clock, no socket: the event loop drives it, and so
+//! does the simulator.
+//!
+//! ```text
+//!   pass:  handle(…)*  ──▶  flush  ──▶  effects  ──▶  take_round ──▶ disk thread
+//!                                                                        │
+//!   later: round_done  ◀─────────────────────────────────────────────────┘   then flush, effects, take_round again
+//! ```
+//!
+//! One round is on its way at a time; what the next passes write gathers for the next one.
+
+mod outputs;
+mod rounds;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
+use crate::limits::{RETENTION_TICKS, SECOND_TICKS};
+use crate::log::{
+    FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader, Recovered, Round, Voters,
+};
+use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
+use crate::state::{Catalog, Request, TopicConfig};
+
+/// What happens to a shard.
+#[derive(Debug)]
+pub enum ShardInput {
+    /// A tenth of a second has passed.
+    Tick,
+    /// A producer's batch.
+    Produce {
+        /// Who waits.
+        ticket: Ticket,
+        /// Where to.
+        partition: PartitionId,
+        /// The batch.
+        batch: Batch,
+        /// When to answer.
+        acks: Acks,
+    },
+    /// A request to the control partition; only on the first shard.
+    Control {
+        /// Who waits.
+        ticket: Ticket,
+        /// What is asked for.
+        request: Request,
+    },
+    /// Records before an offset may go.
+    Trim {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose.
+        partition: PartitionId,
+        /// The first offset that stays.
+        before: Offset,
+        /// Checks everything, changes nothing.
+        validate_only: bool,
+    },
+    /// A message of another shard.
+    Message(ShardMessage),
+    /// The broker stops: refuse what is new, finish what is begun.
+    Stop,
+}
+
+/// What a shard wants the shell to do.
+pub enum Effect {
+    /// An answer.
+    Reply {
+        /// Who waits.
+        ticket: Ticket,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A message to another shard of this broker, in order.
+    ToShard {
+        /// Which.
+        shard: ShardId,
+        /// The message.
+        message: ShardMessage,
+    },
+    /// A log can be read.
+    Opened {
+        /// Whose.
+        partition: PartitionId,
+        /// Its topic's name.
+        topic: Arc<str>,
+        /// Its topic's configuration.
+        config: Arc<TopicConfig>,
+        /// Reads it, also after rolls and retention.
+        reader: Reader,
+    },
+    /// The topic's configuration has changed.
+    Configured {
+        /// Whose.
+        partition: PartitionId,
+        /// The configuration.
+        config: Arc<TopicConfig>,
+    },
+    /// What readers may see has changed.
+    Publish {
+        /// Whose.
+        partition: PartitionId,
+        /// What is there to see.
+        view: Published,
+    },
+    /// The partition is deleted.
+    Deleted {
+        /// Whose.
+        partition: PartitionId,
+    },
+    /// The topics have changed.
+    Catalog(Arc<Catalog>),
+    /// This broker's id is known.
+    Registered(NodeId),
+}
+
+/// What a shard is born with.
+pub struct ShardOptions {
+    /// The machine's options.
+    pub node: Options,
+    /// Where the logs are.
+    pub fs: Arc<dyn Fs>,
+    /// The data folder.
+    pub root: PathBuf,
+    /// This shard's logs that the meta log knows, opened.
+    pub recovered: BTreeMap<PartitionId, (PartitionMeta, Result<Recovered, OpenError>)>,
+}
+
+/// One shard of a broker.
+pub struct Shard {
+    node: Node,
+    fs: Arc<dyn Fs>,
+    root: PathBuf,
+    logs: BTreeMap<PartitionId, OpenLog>,
+    recovered: BTreeMap<PartitionId, (PartitionMeta, Result<Recovered, OpenError>)>,
+    /// Logs that are being made.
+    creating: BTreeMap<PartitionId, Creating>,
+    /// Snapshots that are being written: their index, and the one before.
+    snapshots: BTreeMap<PartitionId, Snapshotting>,
+    /// What the next round takes along beside the logs' own.
+    gathering: Round,
+    owners: Vec<Owner>,
+    in_flight: Option<InFlight>,
+    rounds: u64,
+    /// Logs that may have something for the next round.
+    touched: BTreeSet<PartitionId>,
+    /// Logs that synced since the last look at their durable marks.
+    unmarked: BTreeSet<PartitionId>,
+    effects: VecDeque<Effect>,
+    ticks: u64,
+}
+
+struct OpenLog {
+    log: Log,
+    config: Arc<TopicConfig>,
+    topic: Arc<str>,
+    meta: PartitionMeta,
+    /// `Persist`s that are not durable yet, oldest first.
+    unsynced: VecDeque<Unsynced>,
+    written: Index,
+    segments: usize,
+}
+
+struct Unsynced {
+    incarnation: u64,
+    ready: u64,
+    /// Its last entry, or the last below a later truncation.
+    last: Index,
+    /// The round that carries its hard state.
+    meta_round: u64,
+}
+
+struct Creating {
+    replica: ReplicaId,
+    start: LogStart,
+    voters: Voters,
+    config: Arc<TopicConfig>,
+    topic: Arc<str>,
+    /// The log is made and its creation is being recorded.
+    made: bool,
+}
+
+struct Snapshotting {
+    index: Index,
+    term: crate::ids::Term,
+    before: Index,
+}
+
+/// Whose a job of a round is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Log(PartitionId),
+    Create(PartitionId),
+    Snapshot(PartitionId),
+    Nobody,
+}
+
+struct InFlight {
+    number: u64,
+    owners: Vec<Owner>,
+    logs: BTreeSet<PartitionId>,
+    created: Vec<PartitionId>,
+}
+
+impl Shard {
+    /// A shard with its logs opened and nothing begun.
+    pub fn new(options: ShardOptions) -> Shard {
+        Shard {
+            node: Node::new(options.node),
+            fs: options.fs,
+            root: options.root,
+            logs: BTreeMap::new(),
+            recovered: options.recovered,
+            creating: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            gathering: Round::default(),
+            owners: Vec::new(),
+            in_flight: None,
+            rounds: 0,
+            touched: BTreeSet::new(),
+            unmarked: BTreeSet::new(),
+            effects: VecDeque::new(),
+            ticks: 0,
+        }
+    }
+
+    /// Takes one input; any number in a pass.
+    pub fn handle(&mut self, now: Now, input: ShardInput) {
+        let input = match input {
+            ShardInput::Tick => {
+                self.tick(now);
+                Input::Tick
+            }
+            ShardInput::Produce { ticket, partition, batch, acks } => {
+                let room = self.take_room(partition, batch.bytes.len());
+                Input::Produce { ticket, partition, batch, acks, room }
+            }
+            ShardInput::Control { ticket, request } => Input::Control { ticket, request },
+            ShardInput::Trim { ticket, partition, before, validate_only } => {
+                let room = self.take_room(partition, size_of::<Offset>());
+                Input::Trim { ticket, partition, before, validate_only, room }
+            }
+            ShardInput::Message(message) => Input::Shard(message),
+            ShardInput::Stop => Input::Stop,
+        };
+        self.node.handle(now, input);
+    }
+
+    /// Space is taken before Raft sees an entry, so that a full disk is a refusal and not a crash.
+    fn take_room(&mut self, partition: PartitionId, payload: usize) -> bool {
+        let bytes = (payload + FRAME_HEADER_BYTES) as u64;
+        self.logs.get_mut(&partition).is_none_or(|open| open.log.reserve(bytes).is_ok())
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(SECOND_TICKS) {
+            self.touched.append(&mut self.unmarked);
+        }
+        if self.ticks.is_multiple_of(RETENTION_TICKS) {
+            let all: Vec<PartitionId> = self.logs.keys().copied().collect();
+            for partition in all {
+                self.look_at_segments(now, partition);
+            }
+        }
+    }
+
+    /// Seals a segment that is old, and lets the machine judge what may go.
+    fn look_at_segments(&mut self, now: Now, partition: PartitionId) {
+        let Some(open) = self.logs.get_mut(&partition) else { return };
+        open.log.roll_if_old(now.wall_ms);
+        let segments = open.log.segments();
+        open.segments = segments.len();
+        let room = open.log.reserve((size_of::<Offset>() + FRAME_HEADER_BYTES) as u64).is_ok();
+        self.touched.insert(partition);
+        self.node.handle(now, Input::Segments { partition, segments, room });
+    }
+
+    /// The end of a pass: drains the machine and writes what it wants written.
+    ///
+    /// # Errors
+    /// A write failed: the process must stop.
+    pub fn flush(&mut self, now: Now) -> Result<(), Fatal> {
+        while let Some(output) = self.node.poll(now) {
+            self.carry_out(now, output)?;
+        }
+        Ok(())
+    }
+
+    /// What the shell has to do, in order.
+    pub fn effects(&mut self) -> impl Iterator<Item = Effect> {
+        self.effects.drain(..)
+    }
+
+    /// Whether nothing that was begun is unfinished: after [`ShardInput::Stop`], the time to close.
+    pub fn is_drained(&self) -> bool {
+        self.node.is_settled() && self.in_flight.is_none() && self.gathering.is_empty() && self.touched.is_empty()
+    }
+
+    /// The last round: the marks of logs that are whole.
+    pub fn close(&mut self) -> Option<Round> {
+        let mut round = Round { number: self.next_round(), ..Round::default() };
+        for open in self.logs.values_mut() {
+            open.log.close(&mut round);
+        }
+        (!round.is_empty()).then_some(round)
+    }
+
+    fn next_round(&mut self) -> u64 {
+        self.rounds += 1;
+        self.rounds
+    }
+
+    /// The machine, for tests that compare.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+fn log_config(config: &TopicConfig) -> LogConfig {
+    LogConfig { segment_bytes: config.segment_bytes, segment_ms: config.segment_ms }
+}

@@ -1,0 +1,256 @@
+//! What the machine wants done, done to the logs.
+
+use std::sync::Arc;
+
+use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
+use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
+use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
+use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
+use crate::log::{
+    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, PartitionMeta, Recovered, Voters, read_snapshot,
+};
+use crate::node::{Boot, Input, Now, Output};
+use crate::state::TopicConfig;
+
+impl Shard {
+    pub(super) fn carry_out(&mut self, now: Now, output: Output) -> Result<(), Fatal> {
+        match output {
+            Output::Persist { partition, incarnation, ready, entries, hard_state } => {
+                self.persist(now, partition, incarnation, ready, &entries, hard_state)?;
+            }
+            Output::Read { partition, incarnation, from, to } => {
+                let entries = self.logs.get(&partition).and_then(|open| {
+                    open.log.reader().entries(from, to, PEER_MESSAGE_BYTES_MAX as usize).ok()
+                });
+                let entries = entries.unwrap_or_default();
+                self.node.handle(now, Input::Fetched { partition, incarnation, entries });
+            }
+            Output::Commit { partition, index } => self.change(partition, MetaField::Commit(index)),
+            Output::Conf { partition, applied, voters } => self.change(partition, MetaField::Conf { applied, voters }),
+            Output::Reply { ticket, reply } => self.effects.push_back(Effect::Reply { ticket, reply }),
+            Output::Publish { partition, view } => self.effects.push_back(Effect::Publish { partition, view }),
+            Output::Open { partition, replica, voters, config, topic } => {
+                self.open(now, partition, replica, voters, config, topic);
+            }
+            Output::Reopen { partition } => self.reopen(now, partition),
+            Output::Closed { partition, why } => tracing::error!(%partition, %why, "the partition is closed"),
+            Output::Configure { partition, config } => {
+                if let Some(open) = self.logs.get_mut(&partition) {
+                    open.log.set_config(log_config(&config));
+                    open.config = Arc::clone(&config);
+                    self.look_at_segments(now, partition);
+                }
+                self.effects.push_back(Effect::Configured { partition, config });
+            }
+            Output::Delete { partition } => self.delete(partition),
+            Output::SetLogStart { partition, offset, applied } => self.set_log_start(partition, offset, applied),
+            Output::Snapshot { partition, index, term, data } => {
+                let before = self.logs.get(&partition).map_or(Index(0), |open| Index(open.meta.snapshot_index));
+                self.snapshots.insert(partition, Snapshotting { index, term, before });
+                self.job(Owner::Snapshot(partition), Job::Snapshot { partition, index, term, data });
+            }
+            Output::ToShard { shard, message } => self.effects.push_back(Effect::ToShard { shard, message }),
+            Output::Catalog(catalog) => self.effects.push_back(Effect::Catalog(catalog)),
+            Output::Registered(node) => self.effects.push_back(Effect::Registered(node)),
+        }
+        Ok(())
+    }
+
+    fn persist(
+        &mut self,
+        now: Now,
+        partition: PartitionId,
+        incarnation: u64,
+        ready: u64,
+        entries: &[Entry],
+        hard_state: Option<(Term, u64)>,
+    ) -> Result<(), Fatal> {
+        let mut meta_round = 0;
+        if let Some((term, vote)) = hard_state {
+            self.change(partition, MetaField::HardState { term, vote });
+            meta_round = self.rounds + 1;
+        }
+        let Some(open) = self.logs.get_mut(&partition) else { return Ok(()) };
+        if let Some(first) = entries.first() {
+            // What a later leader cuts can no longer be waited for.
+            for unsynced in &mut open.unsynced {
+                unsynced.last = unsynced.last.min(first.index.prev());
+            }
+            open.log.append(entries)?;
+        }
+        let last = entries.last().map_or(Index(0), |entry| entry.index);
+        open.unsynced.push_back(Unsynced { incarnation, ready, last, meta_round });
+        self.touched.insert(partition);
+        self.tell_written(now, partition);
+        Ok(())
+    }
+
+    /// Tells the machine how far the log is written, if that changed.
+    pub(super) fn tell_written(&mut self, now: Now, partition: PartitionId) {
+        let Some(open) = self.logs.get_mut(&partition) else { return };
+        let index = open.log.written();
+        if index != open.written {
+            open.written = index;
+            self.node.handle(now, Input::Written { partition, index });
+        }
+    }
+
+    /// Opens a log that was there at start, or makes one.
+    fn open(
+        &mut self,
+        now: Now,
+        partition: PartitionId,
+        replica: ReplicaId,
+        voters: Vec<u64>,
+        config: Arc<TopicConfig>,
+        topic: Arc<str>,
+    ) {
+        match self.recovered.remove(&partition) {
+            Some((meta, Ok(recovered))) => self.opened(now, partition, meta, recovered, config, topic),
+            Some((_, Err(error))) => {
+                self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
+            }
+            None => {
+                let start = LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM);
+                let voters = Voters { voters, ..Voters::default() };
+                self.creating.insert(partition, Creating { replica, start, voters, config, topic, made: false });
+                self.job(Owner::Create(partition), Job::Create { partition, start });
+            }
+        }
+    }
+
+    /// A log that is new and recorded: opens it like any other.
+    pub(super) fn created(&mut self, now: Now, partition: PartitionId) {
+        let Some(creating) = self.creating.remove(&partition) else { return };
+        let mut meta = PartitionMeta::default();
+        created_field(&creating).apply(&mut meta);
+        let config = log_config_of(partition, &creating.config);
+        match Log::open(Arc::clone(&self.fs), &self.root, partition, &meta, config) {
+            Ok(recovered) => self.opened(now, partition, meta, recovered, creating.config, creating.topic),
+            Err(error) => self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() }),
+        }
+    }
+
+    fn opened(
+        &mut self,
+        now: Now,
+        partition: PartitionId,
+        meta: PartitionMeta,
+        mut recovered: Recovered,
+        config: Arc<TopicConfig>,
+        topic: Arc<str>,
+    ) {
+        let snapshot = match self.read_snapshot(partition, &meta) {
+            Ok(snapshot) => snapshot,
+            Err(why) => return self.node.handle(now, Input::OpenFailed { partition, why }),
+        };
+        for range in recovered.damage.iter() {
+            tracing::error!(%partition, first = %range.first, last = %range.last, "stored records are damaged: they are refused, the others are served");
+        }
+        recovered.log.set_config(log_config_of(partition, &config));
+        let boot = Box::new(boot(&meta, &mut recovered, snapshot));
+        let log = recovered.log;
+        self.effects.push_back(Effect::Opened {
+            partition,
+            topic: Arc::clone(&topic),
+            config: Arc::clone(&config),
+            reader: log.reader(),
+        });
+        let (written, segments) = (log.written(), log.segments().len());
+        let unsynced = std::collections::VecDeque::new();
+        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, segments });
+        self.node.handle(now, Input::Opened { partition, boot });
+    }
+
+    fn read_snapshot(&self, partition: PartitionId, meta: &PartitionMeta) -> Result<Option<bytes::Bytes>, String> {
+        if meta.snapshot_index == 0 {
+            return Ok(None);
+        }
+        read_snapshot(&*self.fs, &self.root, partition, Index(meta.snapshot_index))
+            .map(Some)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Opens a log again after the machine lost its group to a panic.
+    fn reopen(&mut self, now: Now, partition: PartitionId) {
+        let Some(open) = self.logs.remove(&partition) else { return };
+        let config = log_config_of(partition, &open.config);
+        drop(open.log);
+        match Log::open(Arc::clone(&self.fs), &self.root, partition, &open.meta, config) {
+            Ok(recovered) => self.opened(now, partition, open.meta, recovered, open.config, open.topic),
+            Err(error) => self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() }),
+        }
+    }
+
+    fn delete(&mut self, partition: PartitionId) {
+        let recorded = self.logs.remove(&partition).is_some() | self.recovered.remove(&partition).is_some();
+        if recorded || self.creating.remove(&partition).is_some_and(|creating| creating.made) {
+            self.change(partition, MetaField::Removed);
+        }
+        self.touched.remove(&partition);
+        self.unmarked.remove(&partition);
+        self.job(Owner::Nobody, Job::RemoveLog { partition });
+        self.effects.push_back(Effect::Deleted { partition });
+    }
+
+    pub(super) fn set_log_start(&mut self, partition: PartitionId, offset: Offset, applied: Index) {
+        if let Some(open) = self.logs.get_mut(&partition) {
+            open.log.set_log_start(offset, applied);
+            self.touched.insert(partition);
+        }
+    }
+
+    /// Adds a change to the next round, and to what is known of the partition here.
+    pub(super) fn change(&mut self, partition: PartitionId, what: MetaField) {
+        if let Some(open) = self.logs.get_mut(&partition) {
+            what.apply(&mut open.meta);
+        }
+        self.gathering.meta.push(MetaChange { partition, what });
+    }
+
+    pub(super) fn job(&mut self, owner: Owner, job: Job) {
+        self.gathering.jobs.push(job);
+        self.owners.push(owner);
+    }
+}
+
+pub(super) fn created_field(creating: &Creating) -> MetaField {
+    MetaField::Created {
+        replica: creating.replica,
+        start: creating.start,
+        voters: creating.voters.clone(),
+        term: FOUNDING_TERM,
+    }
+}
+
+/// The control log is cut often, so its segments are small.
+fn log_config_of(partition: PartitionId, config: &TopicConfig) -> LogConfig {
+    if partition == PartitionId::CONTROL {
+        return LogConfig { segment_bytes: CONTROL_SEGMENT_BYTES, ..log_config(config) };
+    }
+    log_config(config)
+}
+
+/// What the machine starts a replica from.
+fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes::Bytes>) -> Boot {
+    // A log that goes beyond the recorded term proves that the term was reached; the vote of the older term is void.
+    let term = Term(meta.term).max(recovered.last_term);
+    let vote = if term.0 > meta.term { 0 } else { meta.vote };
+    Boot {
+        replica: ReplicaId(meta.replica_id),
+        term,
+        vote,
+        commit: Index(meta.commit).min(recovered.last_index),
+        applied: Index(meta.applied.max(meta.snapshot_index)).min(recovered.last_index),
+        voters: meta.voters.clone().unwrap_or_default(),
+        start: meta.start(),
+        last_index: recovered.last_index,
+        terms: std::mem::take(&mut recovered.terms),
+        next_offset: recovered.next_offset,
+        append_time: recovered.append_time,
+        producers: std::mem::take(&mut recovered.producers),
+        entries: std::mem::take(&mut recovered.control),
+        snapshot,
+        lost_end: recovered.lost_end,
+    }
+}

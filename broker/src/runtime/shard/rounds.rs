@@ -1,0 +1,128 @@
+//! Rounds: what leaves for the disk, and what its return sets free.
+
+use std::collections::BTreeSet;
+
+use super::outputs::created_field;
+use super::{InFlight, Owner, Shard};
+use crate::ids::{Index, PartitionId};
+use crate::log::{Fatal, Job, JobDone, MetaField, Round, RoundDone, paths};
+use crate::node::{Input, Now};
+
+impl Shard {
+    /// What the disk has to do next; `None` while it is busy with the last round, or when there is nothing.
+    pub fn take_round(&mut self, now: Now) -> Option<Round> {
+        if self.in_flight.is_some() {
+            return None;
+        }
+        let mut created = Vec::new();
+        for (partition, creating) in &self.creating {
+            if creating.made {
+                self.gathering
+                    .meta
+                    .push(crate::log::MetaChange { partition: *partition, what: created_field(creating) });
+                created.push(*partition);
+            }
+        }
+        let mut round = std::mem::take(&mut self.gathering);
+        let mut owners = std::mem::take(&mut self.owners);
+        let mut logs = BTreeSet::new();
+        for partition in std::mem::take(&mut self.touched) {
+            let Some(open) = self.logs.get_mut(&partition) else { continue };
+            let before = (round.meta.len(), round.sync.len(), round.jobs.len());
+            open.log.plan(now.wall_ms, &mut round);
+            owners.resize(round.jobs.len(), Owner::Log(partition));
+            for change in &round.meta[before.0..] {
+                change.what.apply(&mut open.meta);
+            }
+            if before != (round.meta.len(), round.sync.len(), round.jobs.len()) || !open.unsynced.is_empty() {
+                logs.insert(partition);
+            }
+        }
+        if round.is_empty() && logs.is_empty() {
+            return None;
+        }
+        round.number = self.next_round();
+        self.in_flight = Some(InFlight { number: round.number, owners, logs, created });
+        Some(round)
+    }
+
+    /// The round on its way is done. Flush, effects and the next round follow.
+    ///
+    /// # Errors
+    /// A write failed: the process must stop.
+    pub fn round_done(&mut self, now: Now, done: RoundDone) -> Result<(), Fatal> {
+        let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == done.number) else {
+            return Ok(());
+        };
+        for partition in in_flight.created {
+            self.created(now, partition);
+        }
+        let mut of_logs: std::collections::BTreeMap<PartitionId, Vec<JobDone>> = Default::default();
+        for (owner, job) in in_flight.owners.into_iter().zip(done.jobs) {
+            match owner {
+                Owner::Log(partition) => of_logs.entry(partition).or_default().push(job),
+                Owner::Create(partition) => self.create_done(now, partition, &job),
+                Owner::Snapshot(partition) => self.snapshot_done(now, partition, &job),
+                Owner::Nobody => {}
+            }
+        }
+        for partition in in_flight.logs {
+            let jobs = of_logs.remove(&partition).unwrap_or_default();
+            self.log_done(now, partition, &jobs, done.number)?;
+        }
+        Ok(())
+    }
+
+    fn log_done(&mut self, now: Now, partition: PartitionId, jobs: &[JobDone], number: u64) -> Result<(), Fatal> {
+        let Some(open) = self.logs.get_mut(&partition) else { return Ok(()) };
+        open.log.round_done(jobs)?;
+        let synced = open.log.synced();
+        let rolled = open.log.segments_len() != open.segments;
+        while let Some(done) =
+            open.unsynced.pop_front_if(|unsynced| unsynced.last <= synced && unsynced.meta_round <= number)
+        {
+            let (incarnation, ready) = (done.incarnation, done.ready);
+            self.node.handle(now, Input::Persisted { partition, incarnation, ready });
+        }
+        if open.log.has_work() {
+            self.touched.insert(partition);
+        }
+        self.unmarked.insert(partition);
+        self.tell_written(now, partition);
+        if rolled {
+            self.look_at_segments(now, partition);
+        }
+        Ok(())
+    }
+
+    fn create_done(&mut self, now: Now, partition: PartitionId, job: &JobDone) {
+        match job {
+            JobDone::Done => {
+                if let Some(creating) = self.creating.get_mut(&partition) {
+                    creating.made = true;
+                }
+            }
+            JobDone::NoSpace => {
+                self.creating.remove(&partition);
+                let why = "no room on the disk for a new log: free some space and restart the broker".to_owned();
+                self.node.handle(now, Input::OpenFailed { partition, why });
+            }
+        }
+    }
+
+    fn snapshot_done(&mut self, now: Now, partition: PartitionId, job: &JobDone) {
+        let Some(snapshot) = self.snapshots.remove(&partition) else { return };
+        let done = matches!(job, JobDone::Done);
+        if done {
+            self.change(partition, MetaField::Snapshot { index: snapshot.index, term: snapshot.term });
+            if snapshot.before > Index(0) {
+                let home = paths::partition_home(&self.root, partition);
+                let files = vec![paths::snapshot_path(&home, snapshot.before)];
+                self.job(Owner::Nobody, Job::Remove { partition, files });
+            }
+            let start = self.logs.get(&partition).map(|open| open.meta.start().log_start).unwrap_or_default();
+            self.set_log_start(partition, start, snapshot.index);
+        }
+        self.node.handle(now, Input::SnapshotDone { partition, index: snapshot.index, done });
+    }
+}
