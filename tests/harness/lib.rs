@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the rings of tests share.
+
+pub mod history;
