@@ -72,10 +72,10 @@ impl Node {
         }
         match control.catalog.plan(request, &self.options.defaults) {
             Plan::Answer(reply) => Ok(Some(reply)),
-            Plan::Propose(command) => {
+            Plan::Propose { command, answered } => {
                 let index = self.propose_command(now, &command).ok_or(Refusal::LeaderNotReady)?;
                 self.with_live(PartitionId::CONTROL, |live, _, _| {
-                    live.waiters.await_commit(ticket, index, Awaited::Command);
+                    live.waiters.await_commit(ticket, index, Awaited::Command(answered));
                 });
                 Ok(None)
             }
@@ -146,11 +146,11 @@ impl Node {
 
     fn tell_shards(&mut self, topic: &Topic, from: usize) {
         let name: Arc<str> = topic.name.as_str().into();
-        for (number, placement) in topic.partitions.iter().enumerate().skip(from) {
-            let partition = PartitionId { topic: topic.id, partition: number as i32 };
+        let here = self.control.as_ref().and_then(|control| control.catalog.node_of(self.options.identity.node_uuid));
+        for (partition, placement) in topic.placements().skip(from) {
             let replicas: BTreeMap<ReplicaId, NodeId> =
                 placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect();
-            let Some((_, replica)) = placement.replicas.first() else { continue };
+            let Some((_, replica)) = placement.replicas.iter().find(|(node, _)| Some(*node) == here) else { continue };
             let message = ShardMessage::Assign {
                 partition,
                 replica: *replica,

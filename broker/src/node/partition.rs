@@ -230,7 +230,9 @@ impl Live {
                     )))
                 }
                 Awaited::Trim { before, after } => Reply::Trimmed(Ok((before, after))),
-                Awaited::Command => Reply::Control(result.ok_or(Refusal::UnknownOutcome)),
+                Awaited::Command(answered) => {
+                    Reply::Control(result.map(|applied| answered.complete(applied)).ok_or(Refusal::UnknownOutcome))
+                }
             };
             out.push_back(Output::Reply { ticket, reply });
         }

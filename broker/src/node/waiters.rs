@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::event::{Output, Receipt, Reply, Ticket};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::refusal::Refusal;
-use crate::state::Reply as ControlReply;
+use crate::state::{Answered, Reply as ControlReply};
 
 /// What an acknowledged batch's receipt says, but for who has it.
 #[derive(Debug, Clone)]
@@ -48,8 +48,8 @@ pub(super) enum Awaited {
     Batch(Place),
     /// A log start, and the one before it.
     Trim { before: Offset, after: Offset },
-    /// A command of the control partition.
-    Command,
+    /// A command of the control partition, and what of its answer is known.
+    Command(Answered),
 }
 
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Waiters {
         insert(&mut self.written, Waiter { ticket, index: place.index, awaited: Awaited::Batch(place) });
     }
 
-    /// A batch that is waited for, by index: for a duplicate that joins its waiters.
+    /// The command at `index` is applied: keeps what came of it for the one who waits, if any.
     pub(super) fn applied(&mut self, index: Index, reply: ControlReply) {
         let asked = self.committed.binary_search_by_key(&index, |waiter| waiter.index).is_ok();
         if asked {
@@ -111,7 +111,7 @@ impl Waiters {
             let reply = match waiter.awaited {
                 Awaited::Batch(_) => Reply::Produced(Err(refusal.clone())),
                 Awaited::Trim { .. } => Reply::Trimmed(Err(refusal.clone())),
-                Awaited::Command => Reply::Control(Err(refusal.clone())),
+                Awaited::Command(_) => Reply::Control(Err(refusal.clone())),
             };
             out.push_back(Output::Reply { ticket: waiter.ticket, reply });
         }

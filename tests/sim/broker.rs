@@ -1,0 +1,164 @@
+//! One broker in the simulator: the shards and the disk of production, driven by hand.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use caudal_broker::ids::{NodeId, PartitionId, ShardId};
+use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round};
+use caudal_broker::node::{Identity, Now, Options, Published, Reply, ShardMessage, Ticket, shard_of};
+use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
+use caudal_broker::state::{Catalog, TopicDefaults};
+
+pub const SHARDS: u32 = 2;
+
+/// What readers of the broker know of a partition.
+pub struct View {
+    pub reader: Reader,
+    pub published: Option<Published>,
+}
+
+/// A running broker. It ends with the first error of its disk.
+pub struct Broker {
+    shards: Vec<Shard>,
+    disk: Disk,
+    rounds: VecDeque<(usize, Round)>,
+    mail: VecDeque<(ShardId, ShardMessage)>,
+    pub views: BTreeMap<PartitionId, View>,
+    pub catalog: Option<Arc<Catalog>>,
+    pub node: Option<NodeId>,
+    pub replies: Vec<(Ticket, Reply)>,
+    /// A hash of everything that came out.
+    pub trace: crc32fast::Hasher,
+}
+
+fn root() -> PathBuf {
+    PathBuf::from("/data")
+}
+
+impl Broker {
+    /// Starts on whatever the disk holds, as the server does.
+    pub fn start(fs: Arc<dyn Fs>, seed: u64) -> Result<Broker, String> {
+        fs.create_dir_all(&root()).map_err(|error| error.to_string())?;
+        fs.sync_dir(Path::new("/")).map_err(|error| error.to_string())?;
+        let meta = MetaLog::open(Arc::clone(&fs), &root()).map_err(|error| error.to_string())?;
+        let mut recovered: Vec<BTreeMap<_, _>> = (0..SHARDS).map(|_| BTreeMap::new()).collect();
+        for (id, partition) in meta.partitions().iter().filter(|(_, partition)| !partition.removed) {
+            let config = LogConfig { segment_bytes: 128 * 1024 * 1024, segment_ms: i64::MAX };
+            let log = Log::open(Arc::clone(&fs), &root(), *id, partition, config);
+            recovered[shard_of(*id, SHARDS).0 as usize].insert(*id, (partition.clone(), log));
+        }
+        let mut disk = Disk::new(Arc::clone(&fs), root(), meta);
+        disk.settle().map_err(|error| error.to_string())?;
+        let shards = recovered.into_iter().enumerate().map(|(number, recovered)| {
+            Shard::new(ShardOptions {
+                node: Options {
+                    shard: ShardId(number as u32),
+                    shards: SHARDS,
+                    seed,
+                    identity: Identity { node_uuid: uuid::Uuid::from_u128(7), address: "127.0.0.1:7171".into() },
+                    defaults: TopicDefaults::default(),
+                },
+                fs: Arc::clone(&fs),
+                root: root(),
+                recovered,
+            })
+        });
+        Ok(Broker {
+            shards: shards.collect(),
+            disk,
+            rounds: VecDeque::new(),
+            mail: VecDeque::new(),
+            views: BTreeMap::new(),
+            catalog: None,
+            node: None,
+            replies: Vec::new(),
+            trace: crc32fast::Hasher::new(),
+        })
+    }
+
+    /// Hands an input to the shard of a partition.
+    pub fn input(&mut self, now: Now, partition: PartitionId, input: ShardInput) {
+        self.shards[shard_of(partition, SHARDS).0 as usize].handle(now, input);
+    }
+
+    /// A tenth of a second passes everywhere.
+    pub fn tick(&mut self, now: Now) {
+        for shard in &mut self.shards {
+            shard.handle(now, ShardInput::Tick);
+        }
+    }
+
+    /// One pass of one shard.
+    pub fn pass(&mut self, now: Now, number: usize) -> Result<(), Fatal> {
+        let shard = &mut self.shards[number];
+        for _ in 0..self.mail.len() {
+            let Some((to, message)) = self.mail.pop_front() else { break };
+            if to.0 as usize == number {
+                shard.handle(now, ShardInput::Message(message));
+            } else {
+                self.mail.push_back((to, message));
+            }
+        }
+        shard.flush(now)?;
+        let effects: Vec<Effect> = shard.effects().collect();
+        if let Some(round) = shard.take_round(now) {
+            self.rounds.push_back((number, round));
+        }
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Reply { ticket, reply } => {
+                self.note(&format!("reply {ticket} {reply:?}"));
+                self.replies.push((ticket, reply));
+            }
+            Effect::ToShard { shard, message } => self.mail.push_back((shard, message)),
+            Effect::Opened { partition, reader, .. } => {
+                self.views.insert(partition, View { reader, published: None });
+            }
+            Effect::Configured { .. } => {}
+            Effect::Publish { partition, view } => {
+                self.note(&format!("publish {partition} {view:?}"));
+                if let Some(known) = self.views.get_mut(&partition) {
+                    known.published = Some(view);
+                }
+            }
+            Effect::Deleted { partition } => {
+                self.views.remove(&partition);
+            }
+            Effect::Catalog(catalog) => self.catalog = Some(catalog),
+            Effect::Registered(node) => self.node = Some(node),
+        }
+    }
+
+    fn note(&mut self, line: &str) {
+        self.trace.update(line.as_bytes());
+    }
+
+    /// The disk runs the rounds that wait, all together or the first alone.
+    pub fn sync(&mut self, now: Now, all: bool) -> Result<(), Fatal> {
+        let count = if all { self.rounds.len() } else { self.rounds.len().min(1) };
+        let (shards, rounds): (Vec<usize>, Vec<Round>) = self.rounds.drain(..count).unzip();
+        if rounds.is_empty() {
+            return Ok(());
+        }
+        for (shard, done) in shards.into_iter().zip(self.disk.run(rounds)?) {
+            self.shards[shard].round_done(now, done)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every partition in the catalog has a ready leader or is closed.
+    pub fn is_ready(&self) -> bool {
+        let Some(catalog) = self.catalog.as_ref().filter(|_| self.node.is_some()) else { return false };
+        catalog.topics().flat_map(|topic| topic.placements()).all(|(partition, _)| {
+            let published = self.views.get(&partition).and_then(|view| view.published.as_ref());
+            published.is_some_and(|published| published.ready || published.closed.is_some())
+        })
+    }
+}

@@ -1,0 +1,472 @@
+//! The world of one seed: clients, a broker, a disk that lies, and everything that can happen to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use caudal_broker::ids::{Offset, PartitionId, TopicId};
+use caudal_broker::log::{Fatal, Fs};
+use caudal_broker::node::{Acks, Now, Reply, Ticket};
+use caudal_broker::refusal::Refusal;
+use caudal_broker::runtime::shard::ShardInput;
+use caudal_broker::state::{NewTopic, Request};
+use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
+use caudal_harness::lying_fs::{Crash, LyingFs};
+
+use crate::broker::{Broker, SHARDS};
+use crate::rng::Rng;
+use crate::writer::{Outstanding, Writer, records_of};
+
+const PARTITIONS: i32 = 3;
+const WRITERS: u32 = 6;
+
+fn topic() -> TopicId {
+    TopicId(uuid::Uuid::from_u128(0xca0d_a100))
+}
+
+fn partition_id(partition: Partition) -> PartitionId {
+    PartitionId { topic: topic(), partition: partition as i32 }
+}
+
+/// What a run came to.
+pub struct Outcome {
+    /// What is wrong; empty when nothing is.
+    pub violations: Vec<String>,
+    /// A hash of all outputs and of the disk's bytes at every crash.
+    pub trace: u64,
+    pub crashes: u64,
+    pub acked: u64,
+    pub rolled: u64,
+}
+
+enum Waiting {
+    Batch { writer: usize },
+    Other,
+}
+
+struct World {
+    seed: u64,
+    rng: Rng,
+    faults: Rng,
+    fs: Arc<LyingFs>,
+    broker: Option<Broker>,
+    now: Now,
+    writers: Vec<Writer>,
+    waiting: BTreeMap<Ticket, Waiting>,
+    tickets: Ticket,
+    records: RecordId,
+    history: Vec<Event>,
+    wrong: Vec<String>,
+    trace: crc32fast::Hasher,
+    crashes: u64,
+    acked: u64,
+    rolled: u64,
+}
+
+/// Lives the life of a seed: `steps` of chaos, then healing and the last reads.
+pub fn run(seed: u64, steps: u64) -> Outcome {
+    let mut world = World::new(seed);
+    world.found();
+    for _ in 0..steps {
+        world.step();
+    }
+    world.heal();
+    world.outcome()
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let writers = (0..WRITERS).map(|number| {
+            let acks = if number % 5 == 4 { Acks::Leader } else { Acks::All };
+            Writer::new(number, number % PARTITIONS as u32, number % 3 != 2, acks)
+        });
+        World {
+            seed,
+            rng: Rng::new(seed, "workload"),
+            faults: Rng::new(seed, "faults"),
+            fs: Arc::new(LyingFs::new(seed)),
+            broker: None,
+            now: Now { wall_ms: 1_700_000_000_000, mono_ms: 0 },
+            writers: writers.collect(),
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            records: 0,
+            history: Vec::new(),
+            wrong: Vec::new(),
+            trace: crc32fast::Hasher::new(),
+            crashes: 0,
+            acked: 0,
+            rolled: 0,
+        }
+    }
+
+    /// The first start and the topic. Crashes begin afterwards; creation under crashes has seeds of its own.
+    fn found(&mut self) {
+        self.start();
+        let configs = BTreeMap::from([
+            ("segment.bytes".to_owned(), (1024 * 1024).to_string()),
+            ("max.message.bytes".to_owned(), (64 * 1024).to_string()),
+        ]);
+        let new = NewTopic { id: topic(), name: "t".into(), partitions: Some(PARTITIONS), replicas: Some(1), configs };
+        let request = Request::CreateTopics { topics: vec![new], if_not_exists: true, validate_only: false };
+        while !self.topic_exists() && self.wrong.is_empty() {
+            let ticket = self.ticket(Waiting::Other);
+            let now = self.now;
+            if let Some(broker) = &mut self.broker {
+                broker.input(now, PartitionId::CONTROL, ShardInput::Control { ticket, request: request.clone() });
+            }
+            self.settle();
+        }
+    }
+
+    fn topic_exists(&self) -> bool {
+        self.broker.as_ref().and_then(|broker| broker.catalog.as_ref()).is_some_and(|c| c.topic_by_name("t").is_some())
+    }
+
+    fn ticket(&mut self, waiting: Waiting) -> Ticket {
+        self.tickets += 1;
+        self.waiting.insert(self.tickets, waiting);
+        self.tickets
+    }
+
+    /// Starts the broker; tries again where a planned fault hits the start itself.
+    fn start(&mut self) {
+        for _ in 0..20 {
+            match Broker::start(Arc::clone(&self.fs) as Arc<dyn Fs>, self.seed) {
+                Ok(broker) => {
+                    self.broker = Some(broker);
+                    for _ in 0..200 {
+                        self.round_trip();
+                        match &self.broker {
+                            Some(broker) if broker.is_ready() => return self.resend(),
+                            Some(_) => {}
+                            None => break,
+                        }
+                    }
+                    if self.broker.is_some() {
+                        return self.wrong.push("the broker does not get ready".into());
+                    }
+                }
+                Err(error) if self.fs.is_healthy() => {
+                    return self.wrong.push(format!("the broker does not start on a healthy disk: {error}"));
+                }
+                Err(_) => self.crash(),
+            }
+        }
+        self.wrong.push("the broker does not start".into());
+    }
+
+    fn step(&mut self) {
+        if !self.wrong.is_empty() {
+            return;
+        }
+        if self.broker.is_none() {
+            return self.start();
+        }
+        self.now.mono_ms += 1;
+        self.now.wall_ms += self.rng.below(3) as i64 - i64::from(self.rng.once_in(50)) * 500;
+        match self.rng.below(100) {
+            0..35 => self.produce(),
+            35..40 => self.repeat(),
+            40..60 => self.pass(),
+            60..80 => self.sync(),
+            80..90 => self.read(),
+            90..93 => self.tick(),
+            93 => self.trim(),
+            _ => self.fault(),
+        }
+        self.take_replies();
+    }
+
+    fn produce(&mut self) {
+        let at = self.rng.below(self.writers.len() as u64) as usize;
+        if self.writers[at].outstanding.len() >= 4 {
+            return;
+        }
+        let count = 1 + self.rng.below(3);
+        let padding = if self.rng.once_in(6) { self.rng.below(30_000) } else { self.rng.below(200) } as usize;
+        let records: Vec<RecordId> = (0..count).map(|n| self.records + n).collect();
+        self.records += count;
+        let writer = &mut self.writers[at];
+        let (number, partition) = (writer.number, writer.partition);
+        self.history.extend(records.iter().map(|record| Event::Sent { writer: number, partition, record: *record }));
+        let outstanding = writer.make(records, self.now.wall_ms, padding);
+        writer.outstanding.push_back(outstanding);
+        let last = writer.outstanding.len() - 1;
+        self.send(at, last);
+    }
+
+    fn send(&mut self, at: usize, position: usize) {
+        let ticket = self.ticket(Waiting::Batch { writer: at });
+        let now = self.now;
+        let writer = &mut self.writers[at];
+        let (partition, acks) = (partition_id(writer.partition), writer.acks);
+        let Some(outstanding) = writer.outstanding.get_mut(position) else { return };
+        outstanding.ticket = Some(ticket);
+        let batch = outstanding.batch.clone();
+        if let Some(broker) = &mut self.broker {
+            broker.input(now, partition, ShardInput::Produce { ticket, partition, batch, acks });
+        }
+    }
+
+    /// An idempotent writer sends again what was refused, or loses patience with its oldest batch while the first try is
+    /// on its way.
+    fn repeat(&mut self) {
+        let at = self.rng.below(self.writers.len() as u64) as usize;
+        let writer = &self.writers[at];
+        if !writer.idempotent || writer.outstanding.is_empty() {
+            return;
+        }
+        let refused = writer.outstanding.iter().position(|batch| batch.ticket.is_none());
+        for position in refused.unwrap_or(0)..refused.map_or(1, |_| writer.outstanding.len()) {
+            self.send(at, position);
+        }
+    }
+
+    /// After a restart: idempotent writers send again what is unsettled, in order; the others never learn.
+    fn resend(&mut self) {
+        for at in 0..self.writers.len() {
+            if self.writers[at].idempotent {
+                for position in 0..self.writers[at].outstanding.len() {
+                    self.send(at, position);
+                }
+            } else {
+                self.writers[at].outstanding.clear();
+            }
+        }
+    }
+
+    fn pass(&mut self) {
+        let (now, number) = (self.now, self.rng.below(u64::from(SHARDS)) as usize);
+        self.with_broker(|broker| broker.pass(now, number));
+    }
+
+    fn sync(&mut self) {
+        let (now, all) = (self.now, self.rng.once_in(2));
+        self.with_broker(|broker| broker.sync(now, all));
+    }
+
+    fn tick(&mut self) {
+        self.now.mono_ms += 100;
+        self.now.wall_ms += 100;
+        let now = self.now;
+        if let Some(broker) = &mut self.broker {
+            broker.tick(now);
+        }
+    }
+
+    /// Passes and syncs until nothing moves any more.
+    fn settle(&mut self) {
+        for _ in 0..30 {
+            self.round_trip();
+        }
+    }
+
+    fn round_trip(&mut self) {
+        let now = self.now;
+        self.with_broker(|broker| {
+            for number in 0..SHARDS as usize {
+                broker.pass(now, number)?;
+            }
+            broker.sync(now, true)
+        });
+        self.take_replies();
+    }
+
+    /// A failed write or sync ends the process: then the power goes too, or it does not.
+    fn with_broker(&mut self, act: impl FnOnce(&mut Broker) -> Result<(), Fatal>) {
+        let failed = self.broker.as_mut().is_some_and(|broker| act(broker).is_err());
+        if failed {
+            self.crash();
+        }
+    }
+
+    fn crash(&mut self) {
+        self.take_replies();
+        self.crashes += 1;
+        if let Some(broker) = self.broker.take() {
+            self.trace.update(&broker.trace.finalize().to_le_bytes());
+        }
+        self.waiting.clear();
+        let kind = if self.faults.once_in(3) { Crash::ProcessDies } else { Crash::PowerDies };
+        self.fs.crash(kind);
+        self.trace.update(&self.fs.hash().to_le_bytes());
+    }
+
+    fn fault(&mut self) {
+        match self.faults.below(20) {
+            0..4 => self.crash(),
+            4..9 => self.fs.crash_after(1 + self.faults.below(12)),
+            9 => self.fs.fail_sync_after(1 + self.faults.below(4)),
+            10 => self.fs.set_quota(Some(self.fs.used() + self.faults.below(200_000))),
+            11..14 => self.fs.set_quota(None),
+            _ => {}
+        }
+    }
+
+    fn trim(&mut self) {
+        let partition = partition_id(self.rng.below(PARTITIONS as u64) as u32);
+        let ticket = self.ticket(Waiting::Other);
+        let now = self.now;
+        let Some(broker) = &mut self.broker else { return };
+        let Some(published) = broker.views.get(&partition).and_then(|view| view.published.clone()) else { return };
+        let span = (published.high_watermark.0 - published.log_start.0).max(1) as u64;
+        let before = Offset(published.log_start.0 + self.rng.below(span) as i64 / 2);
+        broker.input(now, partition, ShardInput::Trim { ticket, partition, before, validate_only: false });
+    }
+
+    fn read(&mut self) {
+        let partition = self.rng.below(PARTITIONS as u64) as u32;
+        let Some(broker) = &self.broker else { return };
+        let Some(view) = broker.views.get(&partition_id(partition)) else { return };
+        let Some(published) = view.published.clone().filter(|published| published.ready) else { return };
+        self.history.push(Event::LogStart { partition, offset: published.log_start.0 });
+        self.history.push(Event::HighWatermark { partition, offset: published.high_watermark.0 });
+        let span = (published.high_watermark.0 - published.log_start.0) as u64;
+        if span > 0 {
+            let from = published.log_start.0 + self.rng.below(span) as i64;
+            self.read_from(partition, from, published.high_watermark.0);
+        }
+    }
+
+    /// Reads once from an offset; where the next read goes on.
+    fn read_from(&mut self, partition: Partition, from: i64, end: i64) -> Option<i64> {
+        let broker = self.broker.as_ref()?;
+        let reader = &broker.views.get(&partition_id(partition))?.reader;
+        let read = match reader.read(Offset(from), Offset(end), 64 * 1024, true) {
+            Ok(read) => read,
+            Err(error) => {
+                if self.fs.is_healthy() {
+                    self.wrong.push(format!("partition {partition} cannot be read at {from}: {error}"));
+                }
+                return None;
+            }
+        };
+        for batch in &read.batches {
+            match records_of(batch) {
+                Ok(records) => {
+                    for (offset, record) in records.into_iter().filter(|(offset, _)| *offset >= from) {
+                        self.history.push(Event::Read { partition, offset, record });
+                    }
+                }
+                Err(why) => self.wrong.push(format!("partition {partition}, read at {from}: {why}")),
+            }
+        }
+        (read.next_offset.0 > from).then_some(read.next_offset.0)
+    }
+
+    fn take_replies(&mut self) {
+        let Some(broker) = &mut self.broker else { return };
+        for (ticket, reply) in std::mem::take(&mut broker.replies) {
+            match (self.waiting.remove(&ticket), reply) {
+                (Some(Waiting::Batch { writer }), Reply::Produced(result)) => {
+                    let base = result.map(|receipt| receipt.base_offset.0);
+                    self.settled(writer, ticket, base);
+                }
+                (Some(Waiting::Other), _) => {}
+                (waiting, reply) => {
+                    self.wrong.push(format!("{reply:?} answers {}", if waiting.is_some() { "another" } else { "nobody" }));
+                }
+            }
+        }
+    }
+
+    fn settled(&mut self, at: usize, ticket: Ticket, result: Result<i64, Refusal>) {
+        let writer = &mut self.writers[at];
+        let Some(position) = writer.outstanding.iter().position(|batch| batch.ticket == Some(ticket)) else { return };
+        match result {
+            Ok(base) => {
+                let Some(batch) = writer.outstanding.remove(position) else { return };
+                if writer.acks == Acks::All {
+                    self.acked += batch.records.len() as u64;
+                    self.history.extend(acked(&batch, base));
+                }
+            }
+            Err(Refusal::UnknownOutcome) if writer.idempotent => {}
+            Err(Refusal::UnknownOutcome) => {
+                writer.outstanding.remove(position);
+            }
+            Err(refusal) => self.refused(at, position, &refusal),
+        }
+    }
+
+    /// What is refused is not in the log. An idempotent writer gives up what follows too: it would leave a gap.
+    fn refused(&mut self, at: usize, position: usize, refusal: &Refusal) {
+        let expected = matches!(
+            refusal,
+            Refusal::DiskFull { .. } | Refusal::Throttled { .. } | Refusal::LeaderNotReady | Refusal::PartitionClosed { .. }
+        ) || (self.writers[at].idempotent && matches!(refusal, Refusal::OutOfOrderSequence { .. }));
+        if !expected {
+            self.wrong.push(format!("writer {at} is refused: {refusal}"));
+        }
+        let writer = &mut self.writers[at];
+        if writer.idempotent {
+            // Sent again, in order, by and by.
+            if let Some(batch) = writer.outstanding.get_mut(position) {
+                batch.ticket = None;
+            }
+            return;
+        }
+        if let Some(batch) = writer.outstanding.remove(position) {
+            self.history.extend(batch.records.iter().map(|record| Event::Refused { record: *record }));
+        }
+    }
+
+    /// The faults end, everything unsettled is settled, and everything there is is read.
+    fn heal(&mut self) {
+        if !self.wrong.is_empty() {
+            return;
+        }
+        self.fs.heal();
+        self.fs.set_quota(None);
+        self.crash();
+        self.start();
+        for _ in 0..20 {
+            self.settle();
+            for at in 0..self.writers.len() {
+                for position in 0..self.writers[at].outstanding.len() {
+                    self.send(at, position);
+                }
+            }
+        }
+        self.settle();
+        if let Some(writer) = self.writers.iter().find(|writer| !writer.outstanding.is_empty()) {
+            self.wrong.push(format!("writer {} is never answered", writer.number));
+        }
+        self.history.push(Event::FinalReads);
+        for partition in 0..PARTITIONS as u32 {
+            self.read_all(partition);
+        }
+        let violations = self.fs.violations();
+        self.wrong.extend(violations.into_iter().map(|violation| format!("the disk saw: {violation:?}")));
+    }
+
+    fn read_all(&mut self, partition: Partition) {
+        let published = self.broker.as_ref().and_then(|b| b.views.get(&partition_id(partition)));
+        let Some(published) = published.and_then(|view| view.published.clone()) else {
+            return self.wrong.push(format!("partition {partition} is not there"));
+        };
+        if let Some(why) = &published.closed {
+            self.wrong.push(format!("partition {partition} is closed: {why}"));
+        }
+        self.history.push(Event::LogStart { partition, offset: published.log_start.0 });
+        self.history.push(Event::HighWatermark { partition, offset: published.high_watermark.0 });
+        let mut at = published.log_start.0;
+        while at < published.high_watermark.0 {
+            match self.read_from(partition, at, published.high_watermark.0) {
+                Some(next) => at = next,
+                None => return,
+            }
+        }
+    }
+
+    fn outcome(mut self) -> Outcome {
+        let violations: Vec<Violation> = check(&self.history);
+        self.wrong.extend(violations.into_iter().map(|violation| format!("{violation:?}")));
+        let trace = u64::from(self.trace.finalize()) << 32 | u64::from(self.fs.hash() as u32);
+        Outcome { violations: self.wrong, trace, crashes: self.crashes, acked: self.acked, rolled: self.rolled }
+    }
+}
+
+fn acked(batch: &Outstanding, base: i64) -> impl Iterator<Item = Event> + '_ {
+    batch.records.iter().zip(base..).map(|(record, offset)| Event::Acked { record: *record, offset })
+}

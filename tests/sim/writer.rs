@@ -1,0 +1,69 @@
+//! A producer in the simulator: idempotent or not, several batches in flight, retries in order.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use caudal_broker::node::{Acks, Batch, Ticket};
+use caudal_harness::history::{Partition, RecordId};
+use caudal_proto::batch::{self, Builder, Codec, Producer};
+
+/// A batch that is not settled.
+#[derive(Debug, Clone)]
+pub struct Outstanding {
+    pub records: Vec<RecordId>,
+    pub batch: Batch,
+    /// The ticket of the newest try in this life of the broker.
+    pub ticket: Option<Ticket>,
+}
+
+/// One producer of one partition.
+pub struct Writer {
+    pub number: u32,
+    pub partition: Partition,
+    pub idempotent: bool,
+    pub acks: Acks,
+    pub outstanding: VecDeque<Outstanding>,
+    sequence: i32,
+}
+
+impl Writer {
+    pub fn new(number: u32, partition: Partition, idempotent: bool, acks: Acks) -> Writer {
+        Writer { number, partition, idempotent, acks, outstanding: VecDeque::new(), sequence: 0 }
+    }
+
+    /// Makes the next batch, of the records given.
+    pub fn make(&mut self, records: Vec<RecordId>, timestamp: i64, padding: usize) -> Outstanding {
+        let mut builder = Builder::new();
+        for record in &records {
+            let mut value = record.to_le_bytes().to_vec();
+            value.resize(8 + padding, *record as u8);
+            builder.push(timestamp, None, Some(&value), []).expect("a small record");
+        }
+        let producer = self.idempotent.then_some(Producer {
+            id: 1000 + i64::from(self.number),
+            epoch: 0,
+            sequence: self.sequence,
+        });
+        self.sequence += records.len() as i32;
+        let bytes = builder.finish(Codec::None, producer).expect("a small batch");
+        let header = batch::check(&bytes).expect("a whole batch");
+        Outstanding { records, batch: Batch { header, bytes }, ticket: None }
+    }
+}
+
+/// The records in a batch that was read, in order, with their offsets.
+pub fn records_of(batch: &Bytes) -> Result<Vec<(i64, RecordId)>, String> {
+    batch::check(batch).map_err(|error| error.to_string())?;
+    let mut found = Vec::new();
+    for record in batch::records(batch, 1 << 20).map_err(|error| error.to_string())? {
+        let record = record.map_err(|error| error.to_string())?;
+        let value = record.value.ok_or("a record without a value")?;
+        let id = value.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
+        let id = id.ok_or("a value without a number")?;
+        if value[8..].iter().any(|byte| *byte != id as u8) {
+            return Err(format!("the value of record {id} is not what was sent"));
+        }
+        found.push((record.offset, id));
+    }
+    Ok(found)
+}
