@@ -38,6 +38,10 @@ pub trait Fs: Send + Sync {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names of a folder durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// How many files are worth syncing at once. More than 1 means threads, so it stays 1 where a run must replay.
+    fn parallel_syncs(&self) -> usize {
+        1
+    }
 }
 
 /// An open file.

@@ -1,11 +1,14 @@
 //! Bytes: one partition's log on disk. Blocking, no async, no Raft, no wire.
 
 mod entry;
+mod fatal;
 mod fs;
 mod meta_change;
+pub mod paths;
 mod round;
 
 pub use entry::{Entry, Kind};
+pub use fatal::{Fatal, is_no_space};
 pub use fs::{File, Fs, Map, OpenMode};
 pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
 pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};
