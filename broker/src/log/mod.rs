@@ -1,12 +1,15 @@
 //! Bytes: one partition's log on disk. Blocking, no async, no Raft, no wire.
 
+mod disk_fs;
 mod entry;
 mod fatal;
 mod fs;
 mod meta_change;
+mod mmap;
 pub mod paths;
 mod round;
 
+pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind};
 pub use fatal::{Fatal, is_no_space};
 pub use fs::{File, Fs, Map, OpenMode};
