@@ -8,6 +8,7 @@ mod meta_change;
 mod mmap;
 pub mod paths;
 mod round;
+pub mod segment;
 
 pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind};
