@@ -100,6 +100,17 @@ impl PartitionMeta {
             log_start: crate::ids::Offset(self.log_start),
         }
     }
+
+    /// Sets where the partition's log begins.
+    pub(super) fn set_start(&mut self, start: &LogStart) {
+        self.generation = start.generation;
+        self.first_index = start.first_index.0;
+        self.prev_term = start.prev_term.0;
+        self.chain = start.chain;
+        self.append_time = start.append_time;
+        self.next_offset = start.next_offset.0;
+        self.log_start = start.log_start.0;
+    }
 }
 
 /// One change of a partition's meta record.

@@ -4,6 +4,7 @@ mod disk_fs;
 mod entry;
 mod fatal;
 mod fs;
+pub mod meta;
 mod meta_change;
 mod mmap;
 pub mod paths;
@@ -14,6 +15,7 @@ pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind};
 pub use fatal::{Fatal, is_no_space};
 pub use fs::{File, Fs, Map, OpenMode};
+pub use meta::MetaLog;
 pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
 pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};
 
