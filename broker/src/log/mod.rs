@@ -1,5 +1,6 @@
 //! Bytes: one partition's log on disk. Blocking, no async, no Raft, no wire.
 
+mod disk;
 mod disk_fs;
 mod entry;
 mod fatal;
@@ -10,7 +11,9 @@ mod mmap;
 pub mod paths;
 mod round;
 pub mod segment;
+pub mod snapshot;
 
+pub use disk::Disk;
 pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind};
 pub use fatal::{Fatal, is_no_space};
