@@ -129,6 +129,19 @@ pub fn read(
     Ok(snapshot)
 }
 
+/// What a snapshot holds; as [`read`].
+///
+/// # Errors
+/// As [`read`].
+pub fn read_snapshot(
+    fs: &dyn Fs,
+    root: &Path,
+    partition: PartitionId,
+    index: Index,
+) -> Result<Bytes, SnapshotError> {
+    read(fs, root, partition, index).map(|snapshot| snapshot.data)
+}
+
 /// The files of a partition's home that no record of the meta log refers to: unfinished ones, and the snapshots of
 /// other indexes. `NotFound` when there is no home.
 pub fn stale(fs: &dyn Fs, root: &Path, partition: PartitionId, index: Index) -> io::Result<Vec<PathBuf>> {
