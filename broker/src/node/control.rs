@@ -9,13 +9,13 @@ use bytes::Bytes;
 use super::event::{Boot, Now, Output, Reply, ShardMessage, Ticket};
 use super::partition::Life;
 use super::waiters::Awaited;
-use super::{Node, shard_of};
+use super::{Identity, Node, shard_of};
 use crate::consensus::Proposal;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term};
 use crate::limits::SNAPSHOT_ENTRIES;
 use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
 use crate::refusal::Refusal;
-use crate::state::{Catalog, Command, Delta, Plan, Request, Topic};
+use crate::state::{Catalog, Command, Delta, LEVEL, Plan, Request, Topic};
 
 /// The topics, and how far they are applied.
 #[derive(Default)]
@@ -28,6 +28,7 @@ pub(super) struct Control {
     snapshot_asked: bool,
     /// This broker's entry in the catalog is on its way.
     registering: bool,
+    told_number: bool,
     changed: bool,
 }
 
@@ -70,7 +71,8 @@ impl Node {
         if self.node.is_none() {
             return Err(Refusal::LeaderNotReady);
         }
-        match control.catalog.plan(request, &self.options.defaults) {
+        let nodes: Vec<NodeId> = control.catalog.members().map(|member| member.id).collect();
+        match control.catalog.plan(request, &self.options.defaults, &nodes) {
             Plan::Answer(reply) => Ok(Some(reply)),
             Plan::Propose { command, answered } => {
                 let index = self.propose_command(now, &command).ok_or(Refusal::LeaderNotReady)?;
@@ -120,33 +122,36 @@ impl Node {
     fn tell(&mut self, delta: Delta) {
         match delta {
             Delta::Created(topic) => self.tell_shards(&topic, 0),
-            Delta::Grown { topic, from } => self.tell_shards(&topic, from),
+            Delta::Grown { topic, first } => self.tell_shards(&topic, first as usize),
             Delta::Configured(topic) => {
-                for number in 0..topic.partitions.len() {
-                    let partition = PartitionId { topic: topic.id, partition: number as i32 };
+                for (partition, _) in topic.placements() {
                     self.to_shard(partition, ShardMessage::Configure { partition, config: Arc::clone(&topic.config) });
                 }
             }
             Delta::Deleted(topic) => {
-                for number in 0..topic.partitions.len() {
-                    let partition = PartitionId { topic: topic.id, partition: number as i32 };
+                for (partition, _) in topic.placements() {
                     self.to_shard(partition, ShardMessage::Delete { partition });
                 }
             }
-            Delta::Node { id, uuid } => {
-                if uuid == self.options.identity.node_uuid {
-                    for shard in 0..self.options.shards {
-                        let message = ShardMessage::Registered(id);
-                        self.outputs.push_back(Output::ToShard { shard: ShardId(shard), message });
-                    }
+            Delta::Registered(member) => {
+                if member.uuid == self.options.identity.node_uuid {
+                    self.tell_own_number(member.id);
                 }
             }
         }
     }
 
+    fn tell_own_number(&mut self, id: NodeId) {
+        for shard in 0..self.options.shards {
+            let message = ShardMessage::Registered(id);
+            self.outputs.push_back(Output::ToShard { shard: ShardId(shard), message });
+        }
+    }
+
     fn tell_shards(&mut self, topic: &Topic, from: usize) {
-        let name: Arc<str> = topic.name.as_str().into();
-        let here = self.control.as_ref().and_then(|control| control.catalog.node_of(self.options.identity.node_uuid));
+        let name = Arc::clone(&topic.name);
+        let uuid = self.options.identity.node_uuid;
+        let here = self.control.as_ref().and_then(|control| control.catalog.member_by_uuid(uuid)).map(|member| member.id);
         for (partition, placement) in topic.placements().skip(from) {
             let replicas: BTreeMap<ReplicaId, NodeId> =
                 placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect();
@@ -187,12 +192,18 @@ impl Node {
                 data: control.catalog.snapshot(),
             });
         }
-        let known = control.catalog.node_of(self.options.identity.node_uuid);
-        match known {
-            Some(id) if self.node.is_none() => self.tell(Delta::Node { id, uuid: self.options.identity.node_uuid }),
-            None if ready && !control.registering => {
+        let Identity { node_uuid, address } = &self.options.identity;
+        match control.catalog.member_by_uuid(*node_uuid) {
+            Some(member) if member.address == *address => {
+                let id = member.id;
+                if self.node.is_none() && !control.told_number {
+                    control.told_number = true;
+                    self.tell_own_number(id);
+                }
+            }
+            _ if ready && !control.registering => {
                 control.registering = true;
-                let command = Command::register(&self.options.identity);
+                let command = Command::RegisterNode { uuid: *node_uuid, address: address.clone(), level: LEVEL };
                 self.propose_command(now, &command);
             }
             _ => {}

@@ -34,7 +34,7 @@ use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
 use crate::limits::{ELECTION_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
 use crate::log::Kind;
 use crate::refusal::Refusal;
-use crate::state::{Identity, TopicConfig, TopicDefaults};
+use crate::state::{TopicConfig, TopicDefaults};
 
 /// The replica of the control partition at the broker that founds the cluster.
 pub const FOUNDING_REPLICA: ReplicaId = ReplicaId(1);
@@ -45,6 +45,15 @@ pub fn shard_of(partition: PartitionId, shards: u32) -> ShardId {
         return ShardId(0);
     }
     ShardId(crc32fast::hash(&partition.to_bytes()) % shards.max(1))
+}
+
+/// Who a broker is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The identity in its data folder.
+    pub node_uuid: uuid::Uuid,
+    /// HOST:PORT of its gRPC listener, as clients reach it.
+    pub address: String,
 }
 
 /// What a machine is born with.
