@@ -174,7 +174,11 @@ impl Judge {
             let Some((_, partition, _)) = self.sent.get(record) else { continue };
             let gone = self.log_start.get(partition).is_some_and(|start| offset < start);
             if !gone && !self.finally.contains(record) {
-                self.found.insert(Violation::Lost { record: *record, partition: *partition, offset: *offset });
+                self.found.insert(Violation::Lost {
+                    record: *record,
+                    partition: *partition,
+                    offset: *offset,
+                });
             }
         }
         for record in &self.refused {
@@ -268,7 +272,10 @@ mod tests {
                 Violation::WatermarkWentBack { partition: 0, from: 5, to: 4 },
             ),
             (
-                vec![Event::LogStart { partition: 0, offset: 5 }, Event::LogStart { partition: 0, offset: 4 }],
+                vec![
+                    Event::LogStart { partition: 0, offset: 5 },
+                    Event::LogStart { partition: 0, offset: 4 },
+                ],
                 Violation::LogStartWentBack { partition: 0, from: 5, to: 4 },
             ),
             (

@@ -1,3 +1,9 @@
 //! What the rings of tests share.
+//!
+//! * [`history`]: what clients did and saw, and the checker that judges it.
+//! * [`history_text`]: a history as lines of text, for processes of other languages.
+//! * [`broker_bin`]: a broker as a process of its own, to start, kill and stop.
 
+pub mod broker_bin;
 pub mod history;
+pub mod history_text;

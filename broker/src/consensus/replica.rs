@@ -95,7 +95,14 @@ impl Replica {
         let store = Store::new(boot);
         let proposed = (store.next_offset(), store.append_time());
         let raw = RawNode::new(&config, store, &logger).map_err(|error| error.to_string())?;
-        Ok(Replica { raw, unpersisted: VecDeque::new(), freed: Vec::new(), fetching: VecDeque::new(), hard_state, proposed })
+        Ok(Replica {
+            raw,
+            unpersisted: VecDeque::new(),
+            freed: Vec::new(),
+            fetching: VecDeque::new(),
+            hard_state,
+            proposed,
+        })
     }
 
     /// A tenth of a second has passed. Whether there may be something to do.
@@ -140,7 +147,8 @@ impl Replica {
             append_time: now_ms.max(last_time),
             payload: proposal.payload,
         };
-        let mut message = Message { from: self.raw.raft.id, entries: vec![to_raft(&entry)].into(), ..Default::default() };
+        let mut message =
+            Message { from: self.raw.raft.id, entries: vec![to_raft(&entry)].into(), ..Default::default() };
         message.set_msg_type(MessageType::MsgPropose);
         self.raw.step(message).ok()?;
         self.proposed = (entry.next_offset(), entry.append_time);
@@ -187,7 +195,8 @@ impl Replica {
         let entries = ready.take_entries();
         out.entries = self.raw.mut_store().append(&entries)?;
         // A hard state whose commit alone moved is never synced: it is recovered from the log.
-        out.hard_state = ready.hs().map(|hs| (Term(hs.term), hs.vote)).filter(|state| *state != self.hard_state);
+        out.hard_state =
+            ready.hs().map(|hs| (Term(hs.term), hs.vote)).filter(|state| *state != self.hard_state);
         self.hard_state = out.hard_state.unwrap_or(self.hard_state);
         let changes_term_or_vote = out.hard_state.is_some();
         let at_once = ready.take_messages();

@@ -36,8 +36,10 @@ struct Group {
 impl Group {
     fn new(size: u64) -> Group {
         let ids: Vec<u64> = (1..=size).collect();
-        let replicas =
-            ids.iter().map(|id| (*id, Replica::new(boot(*id, &ids), 10 + 3 * *id as usize).unwrap())).collect();
+        let replicas = ids
+            .iter()
+            .map(|id| (*id, Replica::new(boot(*id, &ids), 10 + 3 * *id as usize).unwrap()))
+            .collect();
         Group {
             replicas,
             unsynced: BTreeMap::new(),
@@ -142,7 +144,10 @@ fn three_voters_agree_on_entries_offsets_and_times() {
     group.tick(5);
     let log = &group.logs[&leader];
     assert_eq!(log.len(), 6);
-    assert!(log.values().all(|entry| entry.append_time == 100 || entry.kind == Kind::Noop), "time never goes back");
+    assert!(
+        log.values().all(|entry| entry.append_time == 100 || entry.kind == Kind::Noop),
+        "time never goes back"
+    );
     for other in group.logs.values() {
         assert_eq!(other, log);
     }
@@ -164,7 +169,11 @@ fn an_append_answer_waits_for_the_sync() {
     assert_eq!(group.replicas[&leader].commit(), Index(11), "followers have it written, not synced");
     group.sync(followers[0]);
     group.deliver();
-    assert_eq!(group.replicas[&leader].commit(), Index(11), "one follower and no disk of the leader's is no majority");
+    assert_eq!(
+        group.replicas[&leader].commit(),
+        Index(11),
+        "one follower and no disk of the leader's is no majority"
+    );
     group.sync(followers[1]);
     group.deliver();
     assert_eq!(group.replicas[&leader].commit(), Index(12), "two followers are one");
