@@ -1,0 +1,181 @@
+"""A broker as a process, producers that load it, a reader, and the history of what they saw.
+
+The history is the format of `tests/harness/history.rs`; the binary `check-history` checks it.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+import zlib
+
+TOPIC = "faults"
+PATIENCE = 60  # seconds, for anything that is waited for
+
+# Starts a process whose syncs do nothing and say that they did: the kernel skips the call and returns 0. With -D the
+# tracer stands aside, so that the process started is the broker itself.
+_SYNCS = "fsync,fdatasync,syncfs,sync_file_range,msync"
+WITHOUT_SYNC = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"]
+WITHOUT_SYNC += ["-e", f"trace={_SYNCS}", "-e", f"inject={_SYNCS}:retval=0"]
+
+
+class Broken(Exception):
+    """Something is not as it must be, apart from what the history's check finds."""
+
+
+class History:
+    def __init__(self, path):
+        self.path, self.lock, self.file = path, threading.Lock(), open(path, "wb")
+        self.acks = 0
+
+    def add(self, lines):
+        with self.lock:
+            self.file.write(lines)
+
+    def check(self, binary):
+        """The exit code of check-history, and what it says."""
+        self.file.flush()
+        done = subprocess.run([binary, self.path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        return done.returncode, done.stdout.strip()
+
+
+class Broker:
+    """`caudal serve` over one folder. Every start takes a free port; `address` is the latest."""
+
+    def __init__(self, binary, data, log, wrap=()):
+        self.binary, self.data, self.log, self.wrap = binary, data, log, list(wrap)
+        self.process, self.address = None, None
+
+    def spawn(self):
+        command = [*self.wrap, self.binary, "serve", "--data-dir", self.data]
+        for listener in ("grpc", "peer", "http"):
+            command += ["--set", f"{listener}.listen=127.0.0.1:0"]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def start(self):
+        self.spawn()
+        line = self.process.stdout.readline()
+        if not line.startswith("ready "):
+            raise Broken(f"the broker said {line!r} and ended with {self.process.wait(PATIENCE)}:\n{self.tail()}")
+        self.address = dict(field.split("=", 1) for field in line.split()[1:])["grpc"]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        code = self.process.wait(PATIENCE)
+        if code != 0:
+            raise Broken(f"an orderly stop ended with exit code {code}:\n{self.tail()}")
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+    def tail(self):
+        with open(self.log, errors="replace") as log:
+            return "".join(log.readlines()[-15:])
+
+    def caudal(self, *arguments, **more):
+        environment = {**os.environ, "CAUDAL_BROKERS": self.address, "NO_COLOR": "1"}
+        return subprocess.Popen([self.binary, *arguments], env=environment, **more)
+
+    def run(self, *arguments, stdin=b""):
+        """The exit code, stdout and stderr of a command."""
+        child = self.caudal(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, error = child.communicate(stdin, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            raise Broken(f"caudal {' '.join(arguments)} did not end in {PATIENCE} s:\n{self.tail()}") from None
+        return child.returncode, out, error.decode(errors="replace")
+
+    def must(self, *arguments, stdin=b""):
+        code, out, error = self.run(*arguments, stdin=stdin)
+        if code != 0:
+            raise Broken(f"caudal {' '.join(arguments)} ended with {code}: {error}\n{self.tail()}")
+        return out
+
+
+class Producer:
+    """`caudal produce` on one partition, fed with values that tell themselves apart and carry their own checksum."""
+
+    numbers = 0
+
+    def __init__(self, broker, history, partition, per_second):
+        Producer.numbers += 1
+        self.number, self.history, self.partition, self.per_second = Producer.numbers, history, partition, per_second
+        self.acked, self.stopping = 0, False
+        self.child = broker.caudal(
+            *("produce", TOPIC, "-p", str(partition), "--print", r"%p\t%o\t%v\n"),
+            **dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE),
+        )
+        self.threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._listen, self._hear)]
+        self.errors = ""
+        for thread in self.threads:
+            thread.start()
+
+    def _value(self, place):
+        pad = "x" * random.choice((0, 10, 100, 100, 1000))
+        text = f"{self.number}-{self.partition}-{place}-{pad}"
+        return f"{text}-{zlib.crc32(text.encode()):08x}"
+
+    def _feed(self):
+        place, step = 0, 0.01
+        try:
+            while not self.stopping:
+                values = [self._value(place + n) for n in range(max(1, int(self.per_second * step)))]
+                place += len(values)
+                self.history.add("".join(f"send\t{self.number}\t{self.partition}\t{v}\n" for v in values).encode())
+                self.child.stdin.write("".join(v + "\n" for v in values).encode())
+                self.child.stdin.flush()
+                time.sleep(step)
+            self.child.stdin.close()
+        except (BrokenPipeError, ValueError):
+            pass  # it was killed, or gave up; its exit code says which
+
+    def _listen(self):
+        for line in self.child.stdout:
+            if line.endswith(b"\n"):  # a killed process may leave half a line
+                self.history.add(b"ack\t" + line)
+                self.acked += 1
+
+    def _hear(self):
+        self.errors = self.child.stderr.read().decode(errors="replace")
+
+    def kill(self):
+        self.stopping = True
+        self.child.kill()
+        return self.wait()
+
+    def finish(self):
+        """Ends its input, and waits until everything is acknowledged or given up."""
+        self.stopping = True
+        return self.wait()
+
+    def wait(self):
+        code = self.child.wait(PATIENCE * 3)
+        for thread in self.threads:
+            thread.join()
+        return code
+
+
+def load(broker, history, partitions, per_second=2000):
+    return [Producer(broker, history, partition, per_second) for partition in range(partitions)]
+
+
+def scan(broker, history):
+    """Reads everything back."""
+    out = broker.must("consume", TOPIC, "-o", "start", "-e", "-f", r"%p\t%o\t%v\n")
+    lines = out.split(b"\n")
+    if lines.pop() != b"":
+        raise Broken("consume ended within a line")
+    history.add(b"scan\n" + b"".join(b"read\t" + line + b"\n" for line in lines) + b"end\n")
+    return len(lines)

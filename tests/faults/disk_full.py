@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""Fills a broker's disk: writes are refused with DISK_FULL, reads go on, and it recovers when there is room.
+
+usage: disk_full.py CAUDAL CHECK_HISTORY
+
+The disk is filled twice: by the broker's own records beside a filler file, and, while the broker is down, to the last
+byte. In the end every acknowledged record must be there.
+"""
+
+import os
+import sys
+import tempfile
+
+import clients
+import image
+
+PARTITIONS = 3
+IMAGE, LEFT = 512, 48  # MiB
+
+
+def fill(disk, leave):
+    """Takes all room but so many MiB. The name of the file that takes it."""
+    path = os.path.join(disk.mount, "filler")
+    room = os.statvfs(disk.mount)
+    size = room.f_bavail * room.f_frsize - (leave << 20)
+    with open(path, "wb") as filler:
+        os.posix_fallocate(filler.fileno(), 0, size)
+    return path
+
+
+
+
+def alive(broker):
+    if broker.process.poll() is not None:
+        raise clients.Broken(f"the broker ended with {broker.process.returncode}:\n{broker.tail()}")
+
+
+def run(broker, disk, history):
+    broker.start()
+    broker.must("topic", "create", clients.TOPIC, "-p", str(PARTITIONS))
+    filler = fill(disk, LEFT)
+    producers = clients.load(broker, history, PARTITIONS, per_second=50_000)
+    codes = [producer.wait() for producer in producers]
+    alive(broker)
+    if not all(codes) or not all(producer.acked for producer in producers):
+        raise clients.Broken(f"producers on a full disk ended with {codes}")
+    for producer in producers:
+        if "no room on the disk" not in producer.errors:
+            raise clients.Broken(f"a producer was not told why: {producer.errors}")
+    print(f"full after {sum(p.acked for p in producers)} records: {producers[0].errors.strip().splitlines()[-1]}")
+    print(f"reads go on: {clients.scan(broker, history)} read")
+    broker.must("topic", "list")
+
+    os.remove(filler)
+    after(broker, history, "room again")
+
+    broker.kill()
+    filler = fill(disk, 0)
+    broker.start()
+    print(f"started on a full disk: {clients.scan(broker, history)} read")
+    alive(broker)
+    os.remove(filler)
+    after(broker, history, "room again")
+    broker.stop()
+
+
+def after(broker, history, what):
+    producers = clients.load(broker, history, PARTITIONS, per_second=1000)
+    while not all(producer.acked > 100 or producer.child.poll() is not None for producer in producers):
+        alive(broker)
+    codes = [producer.finish() for producer in producers]
+    if any(codes):
+        raise clients.Broken(f"{what}, and producers ended with {codes}: {producers[0].errors}")
+    print(f"{what}: {sum(producer.acked for producer in producers)} written, {clients.scan(broker, history)} read")
+
+
+def main():
+    binary, checker = (os.path.abspath(path) for path in sys.argv[1:3])
+    why = image.unusable()
+    if why:
+        sys.exit(f"disk_full: {why}")
+    with tempfile.TemporaryDirectory(prefix="caudal-disk-full-") as folder:
+        history = clients.History(os.path.join(folder, "history"))
+        with image.Image(IMAGE) as disk:
+            broker = clients.Broker(binary, os.path.join(disk.mount, "data"), os.path.join(folder, "broker.log"))
+            try:
+                run(broker, disk, history)
+            finally:
+                broker.close()
+        code, said = history.check(checker)
+        print(said)
+        if code != 0:
+            sys.exit("FAILED: the broker broke its word")
+    print("disk_full: refused with a reason, read on, recovered, lost nothing")
+
+
+if __name__ == "__main__":
+    main()
