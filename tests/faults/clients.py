@@ -1,6 +1,6 @@
 """A broker as a process, producers that load it, a reader, and the history of what they saw.
 
-The history is the format of `tests/harness/history.rs`; the binary `check-history` checks it.
+The history is the format of `tests/harness/history_text.rs`; the binary `check-history` checks it.
 """
 
 import os

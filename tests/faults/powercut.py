@@ -80,7 +80,7 @@ def control(binary, checker, folder):
                 return True, f"it does not come back: {str(broken).splitlines()[0]}"
             raise
     code, said = history.check(checker)
-    return code == 1 and "lost: " in said, said
+    return code == 1 and "Lost {" in said, said
 
 
 def history_has_acks(history):

@@ -66,7 +66,7 @@ pub enum Event {
 #[allow(missing_docs, reason = "the variants say what their fields are")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Violation {
-    /// An acknowledged record is not there at the end.
+    /// A record that was acknowledged, or that a reader saw, is not there at the end.
     Lost { record: RecordId, partition: Partition, offset: i64 },
     /// One offset held two records.
     OffsetReused { partition: Partition, offset: i64, first: RecordId, second: RecordId },
@@ -90,7 +90,6 @@ pub enum Violation {
 struct Judge {
     sent: BTreeMap<RecordId, (u32, Partition, usize)>,
     refused: BTreeSet<RecordId>,
-    acked: BTreeMap<RecordId, i64>,
     place: BTreeMap<(Partition, i64), RecordId>,
     offset: BTreeMap<RecordId, i64>,
     finally: BTreeSet<RecordId>,
@@ -121,7 +120,6 @@ impl Judge {
                 self.refused.insert(record);
             }
             Event::Acked { record, offset } => {
-                self.acked.insert(record, offset);
                 match self.sent.get(&record).copied() {
                     Some((_, partition, _)) => self.at(partition, offset, record),
                     None => {
@@ -170,7 +168,7 @@ impl Judge {
     }
 
     fn losses(&mut self) {
-        for (record, offset) in &self.acked {
+        for (record, offset) in &self.offset {
             let Some((_, partition, _)) = self.sent.get(record) else { continue };
             let gone = self.log_start.get(partition).is_some_and(|start| offset < start);
             if !gone && !self.finally.contains(record) {
@@ -245,6 +243,10 @@ mod tests {
         let cases: Vec<(Vec<Event>, Violation)> = vec![
             (
                 vec![sent(1), acked(0, 1), read(0, 1), Event::FinalReads],
+                Violation::Lost { record: 1, partition: 0, offset: 0 },
+            ),
+            (
+                vec![sent(1), read(0, 1), Event::FinalReads],
                 Violation::Lost { record: 1, partition: 0, offset: 0 },
             ),
             (
