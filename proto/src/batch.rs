@@ -34,6 +34,9 @@ mod varint;
 
 #[cfg(feature = "codecs")]
 mod compression;
+#[cfg(not(feature = "codecs"))]
+#[path = "batch/uncompressed.rs"]
+mod compression;
 #[cfg(feature = "codecs")]
 mod snappy;
 

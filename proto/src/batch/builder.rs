@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::header::{CHECKED_FROM, MAGIC, UNCOUNTED_BYTES};
-use super::{Codec, Error, HEADER_BYTES, Header, codec, varint};
+use super::{Codec, Error, HEADER_BYTES, Header, compression, varint};
 
 /// The most bytes of a batch: what its length field can say.
 const BATCH_BYTES_MAX: u64 = i32::MAX as u64;
@@ -166,7 +166,7 @@ impl Builder {
         }
         let mut attributes = 0;
         if codec != Codec::None {
-            let smaller = codec::deflate(codec, &self.buffer, HEADER_BYTES)?;
+            let smaller = compression::deflate(codec, &self.buffer, HEADER_BYTES)?;
             if smaller.len() < self.buffer.len() {
                 self.buffer = smaller;
                 attributes = codec as i16;

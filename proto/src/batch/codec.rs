@@ -66,32 +66,3 @@ impl FromStr for Codec {
             .ok_or_else(|| UnknownCodecName(text.to_owned()))
     }
 }
-
-/// What `records` inflate to.
-///
-/// # Errors
-/// [`Error::InflatesTooLarge`] above `max` bytes, [`Error::Inflate`], [`Error::CodecNotBuilt`].
-pub(super) fn inflate(codec: Codec, records: &[u8], max: usize) -> Result<Vec<u8>, Error> {
-    #[cfg(feature = "codecs")]
-    return super::compression::inflate(codec, records, max);
-    #[cfg(not(feature = "codecs"))]
-    return match (codec, records.len() > max) {
-        (Codec::None, false) => Ok(records.to_vec()),
-        (Codec::None, true) => Err(Error::InflatesTooLarge { max }),
-        _ => Err(Error::CodecNotBuilt { codec }),
-    };
-}
-
-/// `batch` with its first `keep` bytes as they are and the rest compressed.
-///
-/// # Errors
-/// [`Error::Deflate`], [`Error::CodecNotBuilt`].
-pub(super) fn deflate(codec: Codec, batch: &[u8], keep: usize) -> Result<Vec<u8>, Error> {
-    #[cfg(feature = "codecs")]
-    return super::compression::deflate(codec, batch, keep);
-    #[cfg(not(feature = "codecs"))]
-    return match codec {
-        Codec::None => Ok(batch.to_vec()),
-        _ => Err(Error::CodecNotBuilt { codec }),
-    };
-}

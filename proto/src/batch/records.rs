@@ -5,7 +5,7 @@ use std::iter::FusedIterator;
 use bytes::Bytes;
 
 use super::check::timestamp;
-use super::{Codec, Error, HEADER_BYTES, Header, Headers, Lie, codec, layout};
+use super::{Codec, Error, HEADER_BYTES, Header, Headers, Lie, compression, layout};
 
 /// One record. Its bytes are slices of the batch, or of what the batch inflated to, and keep the whole of it alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +34,13 @@ pub struct Record {
 pub fn records(batch: &Bytes, inflate_max: usize) -> Result<Records, Error> {
     let header = Header::parse(batch)?;
     header.matches(batch)?;
-    let compressed = header.codec()?;
+    let codec = header.codec()?;
     if header.count < 0 || header.last_offset_delta < header.count.saturating_sub(1) {
         return Err(Error::Count { count: header.count, last_offset_delta: header.last_offset_delta });
     }
     let mut body = batch.slice(HEADER_BYTES..);
-    if compressed != Codec::None {
-        body = codec::inflate(compressed, &body, inflate_max)?.into();
+    if codec != Codec::None {
+        body = compression::inflate(codec, &body, inflate_max)?.into();
     }
     Ok(Records { header, body, at: 0, read: 0, next_delta: 0, ended: false })
 }
