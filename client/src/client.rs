@@ -1,0 +1,215 @@
+//! A cluster as a client knows it: addresses, control connections, and calls that any broker answers.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use caudal_proto::v1::metadata_service_client::MetadataServiceClient;
+use caudal_proto::v1::{BrokerMetadata, GetMetadataRequest, GetMetadataResponse, TopicRef};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::admin::Admin;
+use crate::clock;
+use crate::config::{ClientConfig, GRPC_MESSAGE_BYTES_MAX};
+use crate::connection;
+use crate::consumer::ConsumerBuilder;
+use crate::error::{Error, ErrorKind};
+use crate::producer::ProducerBuilder;
+use crate::retry;
+
+/// A cluster. Cheap to clone; clones share their control connections.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    config: ClientConfig,
+    known: Mutex<Known>,
+}
+
+/// What was learned of the cluster.
+#[derive(Default)]
+struct Known {
+    /// Open control connections by address.
+    channels: BTreeMap<String, Channel>,
+    /// Addresses that brokers told of.
+    learned: Vec<String>,
+    /// The address that answered last: asked first.
+    preferred: Option<String>,
+}
+
+/// Whether a call may be made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It reads, or its second effect is none.
+    Safe,
+    /// Only when the first attempt surely had no effect.
+    OnlyIfRefused,
+}
+
+impl Client {
+    /// Connects to a cluster through any of these brokers: `HOST:PORT`, several separated by commas.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for what is no address, [`ErrorKind::Unreachable`] when none answers.
+    pub async fn connect(brokers: &str) -> Result<Client, Error> {
+        Client::with_config(ClientConfig::new(brokers)).await
+    }
+
+    /// Connects to a cluster.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn with_config(config: ClientConfig) -> Result<Client, Error> {
+        config.check()?;
+        let client = Client(Arc::new(Inner { config, known: Mutex::default() }));
+        client.get_metadata(Vec::new()).await?;
+        Ok(client)
+    }
+
+    /// A producer: set what differs from the defaults, then `build`.
+    pub fn producer(&self) -> ProducerBuilder {
+        ProducerBuilder::new(self.clone())
+    }
+
+    /// A consumer: set what differs from the defaults, then `build`.
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone())
+    }
+
+    /// Topics, partitions, offsets, brokers.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
+    }
+
+    /// What this client was built with.
+    pub fn config(&self) -> &ClientConfig {
+        &self.0.config
+    }
+
+    /// Brokers and who leads what, from any broker; learns the brokers' addresses.
+    pub(crate) async fn get_metadata(&self, topics: Vec<TopicRef>) -> Result<GetMetadataResponse, Error> {
+        let request = GetMetadataRequest { topics };
+        let response = self
+            .call(Repeat::Safe, |channel| {
+                let request = request.clone();
+                async move {
+                    MetadataServiceClient::new(channel)
+                        .max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
+                        .get_metadata(request)
+                        .await
+                }
+            })
+            .await?;
+        self.learn(&response.brokers);
+        Ok(response)
+    }
+
+    fn learn(&self, brokers: &[BrokerMetadata]) {
+        let mut known = self.known();
+        known.learned =
+            brokers.iter().map(|b| b.address.clone()).filter(|address| !address.is_empty()).collect();
+        let keep: Vec<String> = self.addresses(&known);
+        known.channels.retain(|address, _| keep.contains(address));
+    }
+
+    /// Makes a call that any broker answers: at each in turn until one is reached, and again while brokers
+    /// answer *try later*, within the request timeout.
+    pub(crate) async fn call<T, F, Fut>(&self, repeat: Repeat, attempt: F) -> Result<T, Error>
+    where
+        F: Fn(Channel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let timeout = self.0.config.request_timeout;
+        let deadline = clock::now() + timeout;
+        let mut last: Option<Error> = None;
+        for round in 0u32.. {
+            let call = self.call_once(repeat, &attempt);
+            let error = match tokio::time::timeout_at(deadline.into(), call).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => error,
+                Err(_) => break,
+            };
+            if !(error.kind() == ErrorKind::Busy && error.is_retriable()) {
+                return Err(error);
+            }
+            let wait = error.retry_after().unwrap_or(Duration::ZERO).max(retry::backoff(round, clock::random()));
+            if clock::now() + wait >= deadline {
+                return Err(error);
+            }
+            last = Some(error);
+            tokio::time::sleep(wait).await;
+        }
+        let late = Error::new(ErrorKind::TimedOut, format!("no answer within {timeout:?}"));
+        Err(match last {
+            Some(last) => late.caused_by(last),
+            None => late,
+        })
+    }
+
+    async fn call_once<T, F, Fut>(&self, repeat: Repeat, attempt: &F) -> Result<T, Error>
+    where
+        F: Fn(Channel) -> Fut,
+        Fut: Future<Output = Result<Response<T>, Status>>,
+    {
+        let addresses = self.addresses(&self.known());
+        let mut last = None;
+        for address in &addresses {
+            let channel = match self.channel(address).await {
+                Ok(channel) => channel,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
+            let error = match attempt(channel).await {
+                Ok(answer) => {
+                    self.known().preferred = Some(address.clone());
+                    return Ok(answer.into_inner());
+                }
+                Err(status) => Error::status(address, status),
+            };
+            if error.kind() != ErrorKind::Unreachable {
+                return Err(error);
+            }
+            self.known().channels.remove(address);
+            if repeat == Repeat::OnlyIfRefused {
+                return Err(error.as_kind(ErrorKind::UnknownOutcome));
+            }
+            last = Some(error);
+        }
+        let error = last.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "no broker is known"));
+        match addresses.len() {
+            1 => Err(error),
+            n => Err(Error::new(ErrorKind::Unreachable, format!("none of {n} brokers is reached; the last: {error}"))
+                .caused_by(error)),
+        }
+    }
+
+    /// The control connection to an address, opened if there is none.
+    pub(crate) async fn channel(&self, address: &str) -> Result<Channel, Error> {
+        if let Some(channel) = self.known().channels.get(address) {
+            return Ok(channel.clone());
+        }
+        let channel = connection::connect(&self.0.config, address).await?;
+        self.known().channels.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    /// Every address to try, the likeliest first.
+    fn addresses(&self, known: &Known) -> Vec<String> {
+        let all = known.preferred.iter().chain(&self.0.config.brokers).chain(&known.learned);
+        let mut addresses: Vec<String> = Vec::new();
+        for address in all {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
