@@ -1,1 +1,4 @@
-//! Placeholder.
+//! x
+#![allow(dead_code, unused_imports)]
+mod format;
+mod values;

@@ -1,2 +1,5 @@
 //! The `caudal` binary.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    caudal_cli::main()
+}
