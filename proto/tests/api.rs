@@ -1,4 +1,5 @@
 //! The messages, fields, values and methods of `caudal.v1` against `api.txt`, the listing of what was promised.
+#![expect(clippy::unwrap_used, reason = "what helps the tests here fails like a test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -181,5 +182,19 @@ fn every_kind_of_name_is_listed() {
         ),
     ] {
         assert_eq!(listing.get(name).map(String::as_str), Some(form), "{name}");
+    }
+}
+
+#[test]
+fn a_reason_has_its_name_on_the_wire() {
+    use caudal_proto::v1::Reason;
+    for (reason, name) in [
+        (Reason::Unspecified, "REASON_UNSPECIFIED"),
+        (Reason::InvalidTopicName, "INVALID_TOPIC_NAME"),
+        (Reason::BatchInflatesTooLarge, "BATCH_INFLATES_TOO_LARGE"),
+        (Reason::NotLeader, "NOT_LEADER"),
+        (Reason::Internal, "INTERNAL"),
+    ] {
+        assert_eq!((reason.as_str_name(), Reason::from_str_name(name)), (name, Some(reason)));
     }
 }

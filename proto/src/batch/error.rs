@@ -130,7 +130,7 @@ pub enum Lie {
     /// A varint is longer than its type can be.
     #[error("a number is longer than its type")]
     Number,
-    /// A length below 0, or of a header's key below 0.
+    /// A length below 0 that does not stand for null, or null where none may be.
     #[error("a length is negative")]
     NegativeLength,
     /// The fields do not fill the record.

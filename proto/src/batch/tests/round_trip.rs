@@ -120,7 +120,8 @@ fn compressible_records_are_compressed_and_others_left() {
 #[test]
 fn a_builder_refuses_what_no_batch_can_hold() {
     let mut builder = Builder::default();
-    assert!(builder.is_empty() && builder.len() == 0);
+    assert!(builder.is_empty());
+    assert_eq!((builder.len(), builder.bytes()), (0, HEADER_BYTES));
     assert_eq!(
         builder.clone().finish(Codec::None, None),
         Err(Error::Count { count: 0, last_offset_delta: -1 })

@@ -83,7 +83,7 @@ fn the_builder_makes_what_was_made_by_hand() {
     assert_eq!(batch, BY_HAND);
 }
 
-/// Of kafka-python, each the same three records: see [`kafka_python`].
+/// Of kafka-python, each the same three records: see `kafka_python`.
 const KAFKA_PYTHON: [(Codec, &str); 4] = [
     (
         Codec::Gzip,
@@ -113,6 +113,7 @@ const KAFKA_PYTHON: [(Codec, &str); 4] = [
     ),
 ];
 
+#[cfg(feature = "codecs")]
 fn kafka_python() -> [Plain; 3] {
     let value = "caudal ".repeat(40);
     let headers = vec![(text("trace"), some("a")), (text("trace"), None), (text("empty"), some(""))];
