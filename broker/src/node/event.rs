@@ -146,7 +146,7 @@ pub enum Input {
 }
 
 /// What a log's folder and the meta log know of a partition when it opens.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Boot {
     /// This node's replica.
     pub replica: ReplicaId,

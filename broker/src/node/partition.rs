@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::event::{Boot, Output, Published, Reply};
+use super::produce::producer_frame;
 use super::raft_boot;
 use super::waiters::{Awaited, Waiters};
 use caudal_proto::batch::Header;
@@ -13,7 +14,7 @@ use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::EARLY_ANSWER_BYTES_MAX;
 use crate::log::{Entry, Kind};
 use crate::refusal::Refusal;
-use crate::state::{ProducerFrame, Producers, TopicConfig};
+use crate::state::{Producers, TopicConfig};
 
 /// A partition that this shard has a replica of.
 pub(super) struct Partition {
@@ -166,7 +167,7 @@ impl Live {
         if let Ok(header) = Header::parse(&entry.payload)
             && header.has_producer()
         {
-            self.producers.append(ProducerFrame::of(entry, &header));
+            self.producers.append(producer_frame(entry, &header));
         }
     }
 

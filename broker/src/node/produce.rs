@@ -1,6 +1,7 @@
 //! Records in, records out of the way: produce, trim, retention.
 
 use bytes::Bytes;
+use caudal_proto::batch::Header;
 
 use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Ticket};
 use super::partition::{Life, Live, located};
@@ -9,7 +10,8 @@ use super::{Node, Partition};
 use crate::consensus::Proposal;
 use crate::ids::{Offset, PartitionId};
 use crate::limits::{PARTITION_UNCOMMITTED_BYTES_MAX, TIMESTAMP_AHEAD_MS_MAX};
-use crate::log::{FRAME_HEADER_BYTES, Kind, SegmentFacts, retention};
+use crate::log::retention::{self, RetentionConfig};
+use crate::log::{Entry, FRAME_HEADER_BYTES, Kind, SegmentFacts};
 use crate::refusal::Refusal;
 use crate::state::{Durability, ProducerFrame, Verdict};
 
@@ -102,7 +104,7 @@ impl Node {
         };
         let entry = live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, node))?;
         live.proposed(entry.index, bytes);
-        let frame = ProducerFrame::of(&entry, &header);
+        let frame = producer_frame(&entry, &header);
         let place = place_of(id, &frame);
         if header.has_producer() {
             live.producers.append(frame);
@@ -172,14 +174,14 @@ impl Node {
             return;
         }
         let Ok(partition) = self.writable(id) else { return };
-        let rule = retention::Rule {
-            retention_ms: partition.config.retention_ms,
-            retention_bytes: partition.config.retention_bytes,
+        let config = RetentionConfig {
+            retention_ms: partition.config.retention_ms.unwrap_or(-1),
+            retention_bytes: partition.config.retention_bytes.map_or(-1, |bytes| bytes as i64),
         };
         let Life::Live(live) = &partition.life else { return };
-        let committed = live.replica.offset_after(live.replica.commit());
-        let log_start = retention::log_start(segments, rule, now.wall_ms).min(committed);
-        if log_start > live.log_start && live.log_start_on_its_way.is_none_or(|on_its_way| log_start > on_its_way) {
+        let end = live.replica.offset_after(live.replica.commit());
+        let from = live.log_start.max(live.log_start_on_its_way.unwrap_or_default());
+        if let Some(log_start) = retention::log_start(segments, config, from, end, now.wall_ms) {
             self.propose_log_start(now, id, log_start);
         }
     }
@@ -200,7 +202,7 @@ impl Node {
 
 fn check_batch(now: Now, partition: &Partition, batch: &Batch) -> Result<(), Refusal> {
     let size = batch.bytes.len() as u64;
-    let limit = u64::from(partition.config.max_message_bytes);
+    let limit = partition.config.max_message_bytes as u64;
     if size > limit {
         return Err(Refusal::MessageTooLarge { topic: partition.topic.to_string(), size, limit });
     }
@@ -223,6 +225,20 @@ fn place_of(partition: PartitionId, frame: &ProducerFrame) -> Place {
         count: frame.count,
         append_time: frame.append_time,
         duplicate: false,
+    }
+}
+
+/// What the producer table notes of a batch's entry.
+pub(super) fn producer_frame(entry: &Entry, header: &Header) -> ProducerFrame {
+    ProducerFrame {
+        index: entry.index,
+        term: entry.term,
+        base_offset: entry.base_offset,
+        count: entry.count,
+        append_time: entry.append_time,
+        producer_id: header.producer_id,
+        epoch: header.producer_epoch,
+        first_sequence: header.base_sequence,
     }
 }
 
