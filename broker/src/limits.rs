@@ -112,3 +112,19 @@ pub const RETENTION_TICKS: u64 = 100;
 
 /// The segments of the control partition, which is snapshotted and cut.
 pub const CONTROL_SEGMENT_BYTES: u64 = 1024 * 1024;
+
+/// Sealed segments of one log that stay open and mapped after a read. With the active ones of
+/// [`PARTITIONS_PER_TOPIC_MAX`] logs that is below Linux's limit of 65,530 maps.
+pub const SEALED_MAPS_PER_LOG_MAX: usize = 4;
+
+/// The first size of a segment file; it grows by doubling.
+pub const SEGMENT_FIRST_BYTES: u64 = 64 * 1024;
+
+/// Room that a log always keeps for one entry of its own: a no-op, a configuration, a new log start.
+pub const CONTROL_FRAME_BYTES: u64 = 4096;
+
+/// How far a durable mark may lie behind, in ms: within it a damaged frame looks like a torn one.
+pub const DURABLE_MARK_LAG_MS: i64 = 1000;
+
+/// After a refusal for want of room the next segment is asked for again so much later, in ms.
+pub const PREPARE_RETRY_MS: i64 = 1000;

@@ -1,29 +1,51 @@
 //! Bytes: one partition's log on disk. Blocking, no async, no Raft, no wire.
 
+mod contents;
+mod damage;
 mod disk;
 mod disk_fs;
 mod entry;
 mod fatal;
 mod folder;
+mod footer;
+mod frame;
 mod fs;
+mod gather;
+mod index;
 pub mod meta;
 mod meta_change;
 mod mmap;
+mod pages;
 pub mod paths;
+mod producers;
+mod reader;
+mod recovery;
+pub mod retention;
 mod round;
+mod scan;
 pub mod segment;
+mod shared;
 pub mod snapshot;
+mod time_index;
+mod writer;
 
+pub use damage::{Hole, OffsetRange};
 pub use disk::Disk;
 pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind};
 pub use fatal::{Fatal, is_no_space};
 pub use folder::{Folder, FolderError, Identity};
+pub use frame::{FRAME_HEADER_BYTES, FrameError, FrameHeader, Tip};
 pub use fs::{File, Fs, Map, OpenMode};
+pub use gather::Gather;
+pub use index::{INDEX_STEP_BYTES, IndexEntry, SparseIndex};
 pub use meta::MetaLog;
 pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
+pub use producers::ProducerBatch;
+pub use reader::{ReadBatches, ReadError, Reader};
+pub use recovery::{OpenError, Recovered};
 pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};
+pub use segment::{SegmentFacts, SegmentHeader};
 pub use snapshot::{SnapshotError, read_snapshot};
-
-/// The bytes of a frame before its payload.
-pub const FRAME_HEADER_BYTES: usize = 72;
+pub use time_index::{TimeEntry, TimeIndex};
+pub use writer::{Log, LogConfig, NoSpace, chain_of};

@@ -1,14 +1,21 @@
-//! A segment: one file of a partition's log. This file is its header and how an empty one comes to be.
+//! A segment: one file of a partition's log. It is active, then sealed; an empty one is prepared before that.
 //!
 //! A segment exists, durably, before its first frame is written (`docs/FORMAT.md`): rolling is only a change of
 //! pointer. A file is what its header says, never what its name says.
 
+mod active;
+mod sealed;
+
 use std::io::{self, IoSlice};
 use std::path::Path;
 
+use super::contents::Contents;
 use super::paths;
 use super::{Fs, OpenMode, is_no_space};
-use crate::ids::PartitionId;
+use crate::ids::{Index, Offset, PartitionId};
+
+pub(super) use active::{Active, Live};
+pub(super) use sealed::{Loaded, Sealed};
 
 /// The bytes before the first frame: one block, of which the header fills the beginning.
 pub const SEGMENT_HEADER_BYTES: u64 = 4096;
@@ -107,3 +114,45 @@ pub fn create(fs: &dyn Fs, dir: &Path, header: &SegmentHeader, bytes: u64) -> io
     }
     Ok(())
 }
+
+/// What retention needs to know of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Its number.
+    pub sequence: u64,
+    /// The first index that it holds or will hold.
+    pub first_index: Index,
+    /// The last one; the one before `first_index` when it is empty.
+    pub last_index: Index,
+    /// The offset of its first record.
+    pub base_offset: Offset,
+    /// The offset behind its last record.
+    pub next_offset: Offset,
+    /// Bytes of its frames.
+    pub bytes: u64,
+    /// When the leader took its last entry, in ms; of an empty one, the entry before.
+    pub last_append_time: i64,
+    /// The largest timestamp of its records, in ms, if there are any.
+    pub max_timestamp: Option<i64>,
+    /// Whether nothing is written to it any more.
+    pub sealed: bool,
+}
+
+impl SegmentFacts {
+    pub(super) fn of(sequence: u64, contents: &Contents, sealed: bool) -> SegmentFacts {
+        SegmentFacts {
+            sequence,
+            first_index: contents.first_index(),
+            last_index: contents.tip.index,
+            base_offset: contents.base.next_offset,
+            next_offset: contents.tip.next_offset,
+            bytes: contents.end - SEGMENT_HEADER_BYTES,
+            last_append_time: contents.tip.append_time,
+            max_timestamp: contents.max_timestamp,
+            sealed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

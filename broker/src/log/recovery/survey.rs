@@ -1,0 +1,166 @@
+//! The files of a log, and which of them has the newest frames.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::OpenError;
+use crate::ids::{Index, PartitionId};
+use crate::log::pages::{From, Pages};
+use crate::log::segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, footer, paths};
+
+/// What lies where a segment's first frame would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// Zeros: no frame was written, or it was cut.
+    Zeros,
+    /// An intact header.
+    Frame(FrameHeader),
+    /// Something else: a torn first frame, or a damaged one.
+    Other,
+}
+
+/// A segment file, synced.
+pub(super) struct Found {
+    pub(super) sequence: u64,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn File>,
+    pub(super) length: u64,
+    pub(super) first: First,
+}
+
+/// The files of a log.
+pub(super) struct Survey {
+    /// In order; never empty.
+    pub(super) segments: Vec<Found>,
+    /// The newest one with frames, in `segments`; the first when none has any. It is the last of them.
+    pub(super) active: usize,
+    /// The segment prepared behind it.
+    pub(super) next: Option<Found>,
+}
+
+/// Opens and syncs the files of a log, and sweeps what an interrupted job left behind.
+pub(super) fn survey(
+    fs: &dyn Fs,
+    root: &Path,
+    dir: &Path,
+    partition: PartitionId,
+    meta: &PartitionMeta,
+) -> Result<Survey, OpenError> {
+    let names = match fs.list(dir) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(OpenError::io(dir)(error)),
+    };
+    let mut sequences: Vec<u64> = names.iter().filter_map(|name| paths::segment_sequence(name)).collect();
+    sequences.sort_unstable();
+    let mut segments = Vec::new();
+    for sequence in sequences {
+        let header = SegmentHeader { partition, generation: meta.generation, sequence };
+        segments.extend(find(fs, dir, &header)?);
+    }
+    if segments.is_empty() {
+        return Err(none(dir, meta));
+    }
+    // The names are believed from here on.
+    fs.sync_dir(dir).map_err(OpenError::io(dir))?;
+    sweep_generations(fs, root, partition, meta.generation)?;
+    sweep_below_start(fs, dir, partition, meta, &mut segments)?;
+    let active = segments.iter().rposition(|found| found.first != First::Zeros).unwrap_or(0);
+    let mut empty = segments.split_off(active + 1).into_iter();
+    let next = empty.next().filter(|next| next.sequence == segments[active].sequence + 1);
+    for left in empty {
+        remove(fs, dir, left.sequence)?;
+    }
+    Ok(Survey { segments, active, next })
+}
+
+fn none(dir: &Path, meta: &PartitionMeta) -> OpenError {
+    let path = dir.to_owned();
+    // A vote, a term or a commit of its own says that the replica has lived.
+    if meta.durable_index >= meta.first_index || meta.commit >= meta.first_index {
+        return OpenError::Missing { path, durable: Index(meta.durable_index.max(meta.commit)) };
+    }
+    OpenError::NotMade { path }
+}
+
+/// One file; `None` when it is one that was never finished, which goes.
+fn find(fs: &dyn Fs, dir: &Path, header: &SegmentHeader) -> Result<Option<Found>, OpenError> {
+    let path = paths::segment_path(dir, header.sequence);
+    let io = |source| OpenError::Io { path: path.clone(), source };
+    let file = fs.open(&path, OpenMode::ReadWrite).map_err(io)?;
+    file.sync().map_err(io)?;
+    let mut pages = Pages::new(file.clone(), From::Disk).map_err(io)?.cut(SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES as u64);
+    let length = file.len().map_err(io)?;
+    let block = pages.get(0, SEGMENT_HEADER_BYTES as usize + FRAME_HEADER_BYTES).map_err(io)?;
+    let frame = block.get(SEGMENT_HEADER_BYTES as usize..).unwrap_or_default();
+    let first = match FrameHeader::parse(frame) {
+        Ok(frame) => First::Frame(frame),
+        Err(_) if frame.iter().all(|&byte| byte == 0) => First::Zeros,
+        Err(_) => First::Other,
+    };
+    match header.check(block) {
+        // A damaged header block hides nothing: the frames name the partition by their chain.
+        Err(HeaderError::NotAHeader) if first == First::Zeros => {
+            remove(fs, dir, header.sequence)?;
+            Ok(None)
+        }
+        Ok(()) | Err(HeaderError::NotAHeader) => {
+            Ok(Some(Found { sequence: header.sequence, path, file, length, first }))
+        }
+        Err(error) => Err(OpenError::Header { path, error }),
+    }
+}
+
+/// Removes segments wholly below the log's first index: the meta record was durable, the removal was not.
+fn sweep_below_start(
+    fs: &dyn Fs,
+    dir: &Path,
+    partition: PartitionId,
+    meta: &PartitionMeta,
+    segments: &mut Vec<Found>,
+) -> Result<(), OpenError> {
+    while segments.len() > 1 {
+        let last = match segments[1].first {
+            First::Frame(frame) => frame.index.0.saturating_sub(1),
+            First::Zeros | First::Other => {
+                let sequence = segments[0].sequence;
+                let header = SegmentHeader { partition, generation: meta.generation, sequence };
+                footer::read(fs, dir, &header).map_or(u64::MAX, |contents| contents.tip.index.0)
+            }
+        };
+        if last >= meta.first_index {
+            return Ok(());
+        }
+        remove(fs, dir, segments.remove(0).sequence)?;
+    }
+    Ok(())
+}
+
+/// Removes generations that no meta record names.
+fn sweep_generations(
+    fs: &dyn Fs,
+    root: &Path,
+    partition: PartitionId,
+    generation: u64,
+) -> Result<(), OpenError> {
+    let home = paths::partition_home(root, partition);
+    for name in fs.list(&home).map_err(OpenError::io(&home))? {
+        if name.parse::<u64>().is_ok_and(|other| other != generation && other.to_string() == name) {
+            let old = home.join(name);
+            fs.remove_dir_all(&old).map_err(OpenError::io(&old))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(fs: &dyn Fs, dir: &Path, sequence: u64) -> Result<(), OpenError> {
+    for path in [paths::segment_path(dir, sequence), paths::index_path(dir, sequence)] {
+        match fs.remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::io(&path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
