@@ -1,14 +1,19 @@
 //! The Caudal broker as a library: six rooms, imports point only down (`docs/ARCHITECTURE.md`).
 //!
 //! In reading order:
-//! * [`ids`], [`limits`], [`refusal`]: the words, the bounds, the answers that change nothing;
+//! * [`ids`], [`limits`], [`refusal`], [`nearest`]: the words, the bounds, the answers that change nothing, and which
+//!   word a mistyped one is meant to be;
 //! * [`mod@log`] holds bytes;
-//! * `state`: meaning; `consensus`: agreement;
-//! * `node`: the machine;
-//! * `runtime`: the shell; `rpc`: the door.
+//! * [`state`]: meaning; `consensus`: agreement;
+//! * [`node`]: the machine;
+//! * [`runtime`]: the shell; `rpc`: the door.
 
 mod consensus;
 pub mod ids;
 pub mod limits;
 pub mod log;
+pub mod nearest;
+pub mod node;
 pub mod refusal;
+pub mod runtime;
+pub mod state;

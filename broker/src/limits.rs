@@ -13,6 +13,12 @@ pub const GRPC_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Partitions of one topic.
 pub const PARTITIONS_PER_TOPIC_MAX: i32 = 10_000;
 
+/// Replicas for each broker that there is, over all topics: each costs memory, files and a Raft group.
+pub const REPLICAS_PER_BROKER_MAX: u64 = 20_000;
+
+/// The smallest segment a topic may have: Kafka's.
+pub const SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
+
 /// Topics named in one request.
 pub const TOPICS_PER_REQUEST_MAX: usize = 10_000;
 

@@ -1,0 +1,326 @@
+//! Requests are checked and become commands or answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use caudal_proto::name::TopicName;
+use uuid::Uuid;
+
+use crate::ids::{NodeId, TopicId};
+use crate::limits::{PARTITIONS_PER_TOPIC_MAX, TOPICS_PER_REQUEST_MAX};
+use crate::refusal::Refusal;
+use crate::state::command::{Alteration, Command, Growth, LEVEL, TopicSpec};
+use crate::state::placement::place;
+use crate::state::request::{
+    Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Reply, Request, TopicAlteration,
+};
+use crate::state::topic::Topic;
+use crate::state::topic_config::{self, ConfigSource, ConfigValue, TopicConfig};
+use crate::state::topic_defaults::TopicDefaults;
+
+use super::Catalog;
+use super::apply::{altered, changes, check_growth, check_room, existing};
+
+/// Replicas of a topic: odd, so that a majority survives as many deaths as it costs replicas.
+const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
+
+/// What one item of a request comes to: its answer, or a part of the command.
+enum Item<Answer, Part> {
+    Known(Result<Answer, Refusal>),
+    Part(Part),
+}
+
+impl<Answer, Part> From<Refusal> for Item<Answer, Part> {
+    fn from(refusal: Refusal) -> Self {
+        Item::Known(Err(refusal))
+    }
+}
+
+impl Catalog {
+    /// Checks a request against the catalog as it is, and resolves every default into the command. `defaults` are the
+    /// planning broker's; `nodes` are those that take new replicas, by number.
+    pub fn plan(&self, request: Request, defaults: &TopicDefaults, nodes: &[NodeId]) -> Plan {
+        match request {
+            Request::CreateTopics { topics, if_not_exists, validate_only } => {
+                let items = self.plan_creations(topics, if_not_exists, validate_only, defaults, nodes);
+                gather(items, Reply::CreateTopics, |topics| Command::CreateTopics { topics, if_not_exists })
+            }
+            Request::DeleteTopics { names, validate_only } => {
+                let items = self.plan_deletions(names, validate_only);
+                gather(items, Reply::DeleteTopics, |topics| Command::DeleteTopics { topics })
+            }
+            Request::AlterTopics { topics, validate_only } => {
+                let items = self.plan_alterations(topics, validate_only, defaults);
+                gather(items, Reply::AlterTopics, |topics| Command::AlterTopics { topics })
+            }
+            Request::AddPartitions { name, count, validate_only } => {
+                match self.plan_growth(name, count, nodes) {
+                    Ok((growth, _)) if !validate_only => propose(Command::AddPartitions(growth)),
+                    checked => Plan::Answer(Reply::AddPartitions(checked.map(|(_, sum)| sum))),
+                }
+            }
+            Request::InitProducer { continue_from } => self.plan_producer(continue_from),
+            Request::RegisterNode { uuid, address } => self.plan_registration(uuid, address),
+        }
+    }
+
+    fn plan_creations(
+        &self,
+        topics: Vec<NewTopic>,
+        if_not_exists: bool,
+        validate_only: bool,
+        defaults: &TopicDefaults,
+        nodes: &[NodeId],
+    ) -> Vec<(String, Item<CreatedTopic, TopicSpec>)> {
+        let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
+        let too_many = too_many(topics.len());
+        let mut room = Room { partitions: self.partitions, replicas: self.replicas, nodes };
+        let mut plan_one = |topic: NewTopic| {
+            if let Some(refusal) = too_many.clone().or_else(|| twice.get(&topic.name).cloned()) {
+                return Item::from(refusal);
+            }
+            match self.plan_creation(topic, if_not_exists, defaults, &mut room) {
+                Ok(Item::Part(spec)) if validate_only => Item::Known(Ok(CreatedTopic {
+                    id: spec.id,
+                    partitions: spec.partitions.len() as i32,
+                    replicas: spec.partitions.first().map_or(0, Vec::len) as i32,
+                    existed: false,
+                })),
+                Ok(item) => item,
+                Err(refusal) => Item::from(refusal),
+            }
+        };
+        topics.into_iter().map(|topic| (topic.name.clone(), plan_one(topic))).collect()
+    }
+
+    fn plan_creation(
+        &self,
+        topic: NewTopic,
+        if_not_exists: bool,
+        defaults: &TopicDefaults,
+        room: &mut Room<'_>,
+    ) -> Result<Item<CreatedTopic, TopicSpec>, Refusal> {
+        TopicName::new(&topic.name)
+            .map_err(|error| Refusal::InvalidTopicName { name: cut(&topic.name), why: error.to_string() })?;
+        if let Some(topic) = self.topic(&topic.name) {
+            return existing(topic, if_not_exists).map(|topic| Item::Known(Ok(topic)));
+        }
+        let partitions = check_partitions(topic.partitions.unwrap_or(1))?;
+        let replicas = check_replicas(topic.replicas, room.nodes.len())?;
+        let values = topic_config::resolve(&topic.configs, defaults)?;
+        topic_config::check_against_replicas(&values, replicas)?;
+        let partitions = room.take(partitions, replicas)?;
+        Ok(Item::Part(TopicSpec { id: topic.id, name: topic.name, partitions, values }))
+    }
+
+    fn plan_deletions(
+        &self,
+        names: Vec<String>,
+        validate_only: bool,
+    ) -> Vec<(String, Item<DeletedTopic, (String, TopicId)>)> {
+        let twice = twice(names.iter().map(String::as_str));
+        let too_many = too_many(names.len());
+        let plan_one = |name: &String| {
+            if let Some(refusal) = too_many.clone().or_else(|| twice.get(name).cloned()) {
+                return Item::from(refusal);
+            }
+            match self.changeable(name) {
+                Ok(topic) if validate_only => {
+                    Item::Known(Ok(DeletedTopic { id: topic.id, partitions: topic.partition_count() }))
+                }
+                Ok(topic) => Item::Part((name.clone(), topic.id)),
+                Err(refusal) => Item::from(refusal),
+            }
+        };
+        let items: Vec<_> = names.iter().map(plan_one).collect();
+        names.into_iter().zip(items).collect()
+    }
+
+    fn plan_alterations(
+        &self,
+        topics: Vec<TopicAlteration>,
+        validate_only: bool,
+        defaults: &TopicDefaults,
+    ) -> Vec<(String, Item<Vec<ConfigChange>, Alteration>)> {
+        let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
+        let too_many = too_many(topics.len());
+        let plan_one = |alteration: TopicAlteration| {
+            if let Some(refusal) = too_many.clone().or_else(|| twice.get(&alteration.name).cloned()) {
+                return Item::from(refusal);
+            }
+            match self.plan_alteration(alteration, defaults) {
+                Ok(Change { command: Some(command), .. }) if !validate_only => Item::Part(command),
+                checked => Item::Known(checked.map(|change| change.told)),
+            }
+        };
+        topics.into_iter().map(|topic| (topic.name.clone(), plan_one(topic))).collect()
+    }
+
+    fn plan_alteration(&self, wanted: TopicAlteration, defaults: &TopicDefaults) -> Result<Change, Refusal> {
+        let topic = self.changeable(&wanted.name)?;
+        let mut values = Vec::with_capacity(wanted.set.len());
+        for (key, value) in &wanted.set {
+            let value = topic_config::check(key, value)?;
+            values.push((key.clone(), Some(ConfigValue { value, source: ConfigSource::Topic })));
+        }
+        for key in wanted.unset.into_iter().collect::<BTreeSet<_>>() {
+            topic_config::key(&key)?;
+            if wanted.set.contains_key(&key) {
+                let why = format!("{key} is both set and unset");
+                return Err(Refusal::InvalidArgument { field: "unset".to_owned(), why });
+            }
+            let default = defaults.resolve(&key);
+            values.push((key, default));
+        }
+        let after = altered(&topic.values, &values);
+        TopicConfig::from_values(&after)?;
+        topic_config::check_against_replicas(&after, topic.replica_count())?;
+        let told = changes(&topic.values, &after);
+        let command = Alteration { id: topic.id, name: wanted.name, values };
+        Ok(Change { command: (after != topic.values).then_some(command), told })
+    }
+
+    /// The growth and the partitions in all after it.
+    fn plan_growth(&self, name: String, count: i32, nodes: &[NodeId]) -> Result<(Growth, i32), Refusal> {
+        let topic = self.changeable(&name)?;
+        check_growth(topic.partition_count(), i64::from(count))?;
+        let replicas = check_replicas(Some(topic.replica_count()), nodes.len())?;
+        let mut room = Room { partitions: self.partitions, replicas: self.replicas, nodes };
+        let partitions = room.take(count, replicas)?;
+        Ok((Growth { id: topic.id, name, partitions }, topic.partition_count() + count))
+    }
+
+    /// The next epoch of a producer needs no command: an id belongs to one producer, and partitions fence by epoch.
+    fn plan_producer(&self, continue_from: Option<(i64, i16)>) -> Plan {
+        let Some((id, epoch)) = continue_from else { return propose(Command::InitProducer) };
+        if !(1..self.next_producer).contains(&id) || epoch < 0 {
+            return Plan::Answer(Reply::InitProducer(Err(Refusal::ProducerUnknown { producer_id: id })));
+        }
+        match epoch.checked_add(1) {
+            // The last epoch is left for a later fencing of the producer.
+            Some(next) if next < i16::MAX => Plan::Answer(Reply::InitProducer(Ok((id, next)))),
+            _ => propose(Command::InitProducer),
+        }
+    }
+
+    fn plan_registration(&self, uuid: Uuid, address: String) -> Plan {
+        match self.member_by_uuid(uuid) {
+            Some(member) if member.address == address && member.level == LEVEL => {
+                Plan::Answer(Reply::RegisterNode(member.id))
+            }
+            _ => propose(Command::RegisterNode { uuid, address, level: LEVEL }),
+        }
+    }
+
+    /// The topic that a client wants to change.
+    fn changeable(&self, name: &str) -> Result<&Topic, Refusal> {
+        match self.topic(name) {
+            Some(topic) if topic.internal => Err(Refusal::InternalTopic { name: name.to_owned() }),
+            Some(topic) => Ok(topic),
+            None => Err(Refusal::UnknownTopic { name: cut(name) }),
+        }
+    }
+}
+
+/// A checked change of a configuration.
+struct Change {
+    /// `None` where every value is there already.
+    command: Option<Alteration>,
+    told: Vec<ConfigChange>,
+}
+
+/// What is there, with what the request would add so far.
+struct Room<'a> {
+    partitions: u64,
+    replicas: u64,
+    nodes: &'a [NodeId],
+}
+
+impl Room<'_> {
+    /// Places partitions, if there is room for their replicas.
+    fn take(&mut self, partitions: i32, replicas: i32) -> Result<Vec<Vec<NodeId>>, Refusal> {
+        let new = u64::from(partitions.unsigned_abs()) * u64::from(replicas.unsigned_abs());
+        check_room(self.replicas, new, i64::from(partitions), self.nodes.len())?;
+        let placed = place(partitions, replicas.unsigned_abs() as usize, self.nodes, self.partitions);
+        self.partitions += u64::from(partitions.unsigned_abs());
+        self.replicas += new;
+        Ok(placed)
+    }
+}
+
+fn check_partitions(asked: i32) -> Result<i32, Refusal> {
+    if (1..=PARTITIONS_PER_TOPIC_MAX).contains(&asked) {
+        return Ok(asked);
+    }
+    let why = format!("a topic has 1 to {PARTITIONS_PER_TOPIC_MAX}");
+    Err(Refusal::InvalidPartitions { asked: i64::from(asked), why })
+}
+
+fn check_replicas(asked: Option<i32>, brokers: usize) -> Result<i32, Refusal> {
+    let brokers = i32::try_from(brokers).unwrap_or(i32::MAX);
+    let Some(asked) = asked else { return Ok(if brokers >= 3 { 3 } else { 1 }) };
+    let possible = REPLICA_COUNTS.into_iter().filter(|count| *count <= brokers);
+    // Of two that are equally near, the larger: it loses less.
+    let nearest = possible.min_by_key(|count| (count.abs_diff(asked), -count)).unwrap_or(1);
+    if asked == nearest && brokers > 0 {
+        return Ok(asked);
+    }
+    let why = if REPLICA_COUNTS.contains(&asked) {
+        format!("there are {brokers} brokers, each takes one; the nearest that fits is {nearest}")
+    } else {
+        format!("a topic has 1, 3 or 5, so that a majority can be had; the nearest that fits is {nearest}")
+    };
+    Err(Refusal::InvalidReplicas { asked, why })
+}
+
+/// The refusals of names that come more than once: which of them is meant cannot be known.
+fn twice<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, Refusal> {
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeMap::new();
+    for name in names {
+        if !seen.insert(name) && !twice.contains_key(name) {
+            let why = format!("{:?} is named more than once", cut(name));
+            twice.insert(name.to_owned(), Refusal::InvalidArgument { field: "topics".to_owned(), why });
+        }
+    }
+    twice
+}
+
+fn too_many(topics: usize) -> Option<Refusal> {
+    (topics > TOPICS_PER_REQUEST_MAX).then(|| Refusal::InvalidArgument {
+        field: "topics".to_owned(),
+        why: format!(
+            "{topics} topics are named, at most {TOPICS_PER_REQUEST_MAX} may be: send several requests"
+        ),
+    })
+}
+
+fn propose(command: Command) -> Plan {
+    Plan::Propose { command, answered: Answered::default() }
+}
+
+/// Parts what is known from what must be proposed.
+fn gather<Answer, Part>(
+    items: Vec<(String, Item<Answer, Part>)>,
+    reply: impl Fn(Vec<(String, Result<Answer, Refusal>)>) -> Reply,
+    command: impl Fn(Vec<Part>) -> Command,
+) -> Plan {
+    let (mut places, mut known, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, (name, item)) in items.into_iter().enumerate() {
+        match item {
+            Item::Known(result) => {
+                places.push(place);
+                known.push((name, result));
+            }
+            Item::Part(part) => parts.push(part),
+        }
+    }
+    if parts.is_empty() {
+        return Plan::Answer(reply(known));
+    }
+    Plan::Propose { command: command(parts), answered: Answered::new(places, reply(known)) }
+}
+
+/// What of a client's text goes back into a message.
+fn cut(text: &str) -> String {
+    text.chars().take(300).collect()
+}

@@ -1,0 +1,186 @@
+//! The catalog as bytes: a protobuf message with a version in front. Field numbers are never used again.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::ids::{NodeId, ReplicaId, TopicId};
+use crate::state::member::Member;
+use crate::state::topic::{PartitionPlacement, Topic};
+use crate::state::topic_config::TopicConfig;
+use crate::state::topic_wire::{WireValue, read_id, read_uuid, read_values, write_id, write_values};
+
+use super::Catalog;
+
+/// The version that is written, and the newest that is read.
+const VERSION: u32 = 1;
+
+/// Why bytes are no snapshot of a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not the encoding of one.
+    #[error("the bytes are no snapshot of the catalog: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// Written by a newer broker.
+    #[error(
+        "the catalog's snapshot has version {found}, this broker knows {VERSION}: install a newer release"
+    )]
+    Version {
+        /// The snapshot's version.
+        found: u32,
+    },
+    /// A field that is no value of its kind, or contradicts another one.
+    #[error("the catalog's snapshot has a {field} that cannot be")]
+    Field {
+        /// Which.
+        field: &'static str,
+    },
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireCatalog {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(uint64, tag = "2")]
+    revision: u64,
+    #[prost(int32, tag = "3")]
+    next_node: i32,
+    #[prost(uint64, tag = "4")]
+    next_replica: u64,
+    #[prost(int64, tag = "5")]
+    next_producer: i64,
+    #[prost(message, repeated, tag = "6")]
+    members: Vec<WireMember>,
+    #[prost(message, repeated, tag = "7")]
+    topics: Vec<WireTopic>,
+    /// 16 bytes for each deleted topic.
+    #[prost(bytes = "vec", tag = "8")]
+    deleted: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireMember {
+    #[prost(int32, tag = "1")]
+    id: i32,
+    #[prost(bytes = "vec", tag = "2")]
+    uuid: Vec<u8>,
+    #[prost(string, tag = "3")]
+    address: String,
+    #[prost(uint32, tag = "4")]
+    level: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireTopic {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(message, repeated, tag = "3")]
+    partitions: Vec<WirePartition>,
+    #[prost(message, repeated, tag = "4")]
+    values: Vec<WireValue>,
+    #[prost(bool, tag = "5")]
+    internal: bool,
+}
+
+/// As many nodes as replicas.
+#[derive(Clone, PartialEq, Message)]
+struct WirePartition {
+    #[prost(int32, repeated, tag = "1")]
+    nodes: Vec<i32>,
+    #[prost(uint64, repeated, tag = "2")]
+    replicas: Vec<u64>,
+}
+
+impl Catalog {
+    /// The whole catalog as bytes, equal on every replica that has applied the same commands.
+    pub fn snapshot(&self) -> Bytes {
+        let wire = WireCatalog {
+            version: VERSION,
+            revision: self.revision,
+            next_node: self.next_node.0,
+            next_replica: self.next_replica.0,
+            next_producer: self.next_producer,
+            members: self.members.values().map(write_member).collect(),
+            topics: self.by_id.values().map(|topic| write_topic(topic)).collect(),
+            deleted: self.deleted.iter().flat_map(|id| *id.as_bytes()).collect(),
+        };
+        wire.encode_to_vec().into()
+    }
+
+    /// The catalog that [`Catalog::snapshot`] was called on. Errors: see [`SnapshotError`].
+    pub fn restore(bytes: &[u8]) -> Result<Catalog, SnapshotError> {
+        let wire = WireCatalog::decode(bytes)?;
+        if wire.version != VERSION {
+            return Err(SnapshotError::Version { found: wire.version });
+        }
+        let mut catalog = Catalog {
+            revision: wire.revision,
+            next_node: NodeId(wire.next_node),
+            next_replica: ReplicaId(wire.next_replica),
+            next_producer: wire.next_producer,
+            ..Catalog::default()
+        };
+        let members = wire.members.into_iter().map(read_member);
+        let members = members.collect::<Option<_>>().ok_or(SnapshotError::Field { field: "broker" })?;
+        catalog.members = Arc::new(members);
+        for topic in wire.topics {
+            let topic = read_topic(topic).ok_or(SnapshotError::Field { field: "topic" })?;
+            if catalog.topic(&topic.name).is_some() || catalog.topic_by_id(topic.id).is_some() {
+                return Err(SnapshotError::Field { field: "topic" });
+            }
+            catalog.put(Arc::new(topic));
+        }
+        let deleted = wire.deleted.chunks(16).map(TopicId::from_slice).collect::<Option<_>>();
+        catalog.deleted = Arc::new(deleted.ok_or(SnapshotError::Field { field: "deleted topic" })?);
+        Ok(catalog)
+    }
+}
+
+fn write_member(member: &Member) -> WireMember {
+    WireMember {
+        id: member.id.0,
+        uuid: member.uuid.as_bytes().to_vec(),
+        address: member.address.clone(),
+        level: member.level,
+    }
+}
+
+fn read_member(wire: WireMember) -> Option<(NodeId, Member)> {
+    let id = NodeId(wire.id);
+    Some((id, Member { id, uuid: read_uuid(&wire.uuid)?, address: wire.address, level: wire.level }))
+}
+
+fn write_topic(topic: &Topic) -> WireTopic {
+    let write = |partition: &PartitionPlacement| WirePartition {
+        nodes: partition.replicas.iter().map(|(node, _)| node.0).collect(),
+        replicas: partition.replicas.iter().map(|(_, replica)| replica.0).collect(),
+    };
+    WireTopic {
+        id: write_id(topic.id),
+        name: topic.name.to_string(),
+        partitions: topic.partitions.iter().map(write).collect(),
+        values: write_values(&topic.values),
+        internal: topic.internal,
+    }
+}
+
+fn read_topic(wire: WireTopic) -> Option<Topic> {
+    let read = |partition: WirePartition| {
+        let WirePartition { nodes, replicas } = partition;
+        (nodes.len() == replicas.len() && !nodes.is_empty()).then(|| PartitionPlacement {
+            replicas: nodes.into_iter().map(NodeId).zip(replicas.into_iter().map(ReplicaId)).collect(),
+        })
+    };
+    let values = read_values(wire.values)?;
+    Some(Topic {
+        id: read_id(&wire.id)?,
+        name: wire.name.into(),
+        partitions: wire.partitions.into_iter().map(read).collect::<Option<_>>()?,
+        config: Arc::new(TopicConfig::from_values(&values).ok()?),
+        values,
+        internal: wire.internal,
+    })
+}
