@@ -137,6 +137,11 @@ impl Log {
         self.cut.as_ref().map_or(tip, |cut| tip.min(cut.from.prev()))
     }
 
+    /// The number of the segment that is written to.
+    pub fn sequence(&self) -> u64 {
+        self.active.sequence
+    }
+
     /// The last entry covered by a completed sync.
     pub fn synced(&self) -> Index {
         self.synced

@@ -42,6 +42,10 @@ impl Node {
         if let Some(snapshot) = &boot.snapshot {
             control.catalog = Catalog::restore(snapshot).map_err(|error| error.to_string())?;
         }
+        for entry in &boot.commands {
+            let command = Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
+            control.catalog.apply(command);
+        }
         control.changed = true;
         let topics: Vec<Arc<Topic>> = control.catalog.topics().cloned().collect();
         for topic in topics {

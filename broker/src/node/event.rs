@@ -174,6 +174,8 @@ pub struct Boot {
     pub producers: Vec<ProducerFrame>,
     /// Every entry above `applied` that is not a batch.
     pub entries: Vec<Entry>,
+    /// Commands that are applied and not in the snapshot.
+    pub commands: Vec<Entry>,
     /// The newest snapshot of the state machine, if there is one.
     pub snapshot: Option<Bytes>,
     /// Acknowledged entries are missing at the end: read-only, no vote, no write.

@@ -60,25 +60,17 @@ impl Node {
         if header.has_producer() {
             let verdict =
                 live.producers.check(header.producer_id, header.producer_epoch, header.base_sequence, header.count as u32);
-            let duplicate = |index, term, base_offset, append_time| Place {
-                partition: id,
-                index,
-                term,
-                base_offset,
-                count: header.count as u32,
-                append_time,
-                duplicate: true,
-            };
             match verdict {
                 Verdict::Accept => {}
                 Verdict::Refuse(refusal) => return Err(refusal),
-                Verdict::DuplicatePending { index, term, base_offset, append_time } => {
-                    let place = duplicate(index, term, base_offset, append_time);
-                    live.waiters.await_commit(ticket, index, Awaited::Batch(place));
+                Verdict::DuplicatePending(frame) => {
+                    let place = Place { duplicate: true, ..place_of(id, &frame) };
+                    live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
                     return Ok(None);
                 }
                 Verdict::DuplicateCommitted { index, term, base_offset, append_time } => {
-                    let place = duplicate(index, term, base_offset, append_time);
+                    let count = header.count as u32;
+                    let place = Place { partition: id, index, term, base_offset, count, append_time, duplicate: true };
                     let (voters, synced) = live.replica.synced_at(index);
                     return Ok(Some(place.receipt(located(&voters, replicas), located(&synced, replicas), Vec::new())));
                 }

@@ -160,7 +160,8 @@ struct OpenLog {
     /// `Persist`s that are not durable yet, oldest first.
     unsynced: VecDeque<Unsynced>,
     written: Index,
-    segments: usize,
+    /// The segment that was active at the last look at its segments.
+    sequence: u64,
 }
 
 struct Unsynced {
@@ -180,6 +181,8 @@ struct Creating {
     topic: Arc<str>,
     /// The log is made and its creation is being recorded.
     made: bool,
+    /// The meta log knows the replica already: an earlier start recorded it and its log was never made.
+    recorded: Option<PartitionMeta>,
 }
 
 struct Snapshotting {
@@ -200,7 +203,9 @@ enum Owner {
 struct InFlight {
     number: u64,
     owners: Vec<Owner>,
+    /// Logs with something to hear of when it is done, and those of them that added to it.
     logs: BTreeSet<PartitionId>,
+    planned: BTreeSet<PartitionId>,
     created: Vec<PartitionId>,
 }
 
@@ -272,7 +277,7 @@ impl Shard {
         let Some(open) = self.logs.get_mut(&partition) else { return };
         open.log.roll_if_old(now.wall_ms);
         let segments = open.log.segments();
-        open.segments = segments.len();
+        open.sequence = open.log.sequence();
         let room = open.log.reserve((size_of::<Offset>() + FRAME_HEADER_BYTES) as u64).is_ok();
         self.touched.insert(partition);
         self.node.handle(now, Input::Segments { partition, segments, room });

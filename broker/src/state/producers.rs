@@ -69,10 +69,7 @@ pub enum Verdict {
         append_time: i64,
     },
     /// It is in the log and not committed: answer when its first copy is.
-    DuplicatePending {
-        /// The first copy's place in the Raft log.
-        index: Index,
-    },
+    DuplicatePending(ProducerFrame),
     /// It is not taken.
     Refuse(Refusal),
 }
@@ -133,7 +130,7 @@ impl Producers {
         }
         let same = |frame: &&ProducerFrame| frame.first_sequence == first_sequence && frame.count == count;
         if let Some(frame) = self.pending_in(id, epoch).rev().find(same) {
-            return Verdict::DuplicatePending { index: frame.index };
+            return Verdict::DuplicatePending(*frame);
         }
         if let Some(frame) = self.committed_in(id, epoch).iter().rev().find(same) {
             return Verdict::DuplicateCommitted {

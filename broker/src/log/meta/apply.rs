@@ -4,6 +4,16 @@ use std::io;
 
 use crate::log::{MetaChange, MetaField, PartitionMeta};
 
+impl PartitionMeta {
+    /// The record after a change, as the meta log will have it; `before` is `None` where there is none yet.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a change that the meta log refuses.
+    pub fn after(before: Option<PartitionMeta>, change: &MetaChange) -> io::Result<PartitionMeta> {
+        apply(before, change)
+    }
+}
+
 /// The record after a change; `before` is `None` where there is none yet.
 ///
 /// # Errors

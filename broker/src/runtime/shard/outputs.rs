@@ -7,10 +7,11 @@ use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
 use crate::log::{
-    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, PartitionMeta, Recovered, Voters, read_snapshot,
+    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, ProducerBatch, Recovered,
+    Voters, read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
-use crate::state::TopicConfig;
+use crate::state::{ProducerFrame, TopicConfig};
 
 impl Shard {
     pub(super) fn carry_out(&mut self, now: Now, output: Output) -> Result<(), Fatal> {
@@ -107,13 +108,15 @@ impl Shard {
     ) {
         match self.recovered.remove(&partition) {
             Some((meta, Ok(recovered))) => self.opened(now, partition, meta, recovered, config, topic),
-            Some((_, Err(error))) => {
+            Some((_, Err(error))) if !matches!(error, OpenError::NotMade { .. }) => {
                 self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
             }
-            None => {
+            recorded => {
                 let start = LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM);
                 let voters = Voters { voters, ..Voters::default() };
-                self.creating.insert(partition, Creating { replica, start, voters, config, topic, made: false });
+                let recorded = recorded.map(|(meta, _)| meta);
+                let creating = Creating { replica, start, voters, config, topic, made: false, recorded };
+                self.creating.insert(partition, creating);
                 self.job(Owner::Create(partition), Job::Create { partition, start });
             }
         }
@@ -122,8 +125,14 @@ impl Shard {
     /// A log that is new and recorded: opens it like any other.
     pub(super) fn created(&mut self, now: Now, partition: PartitionId) {
         let Some(creating) = self.creating.remove(&partition) else { return };
-        let mut meta = PartitionMeta::default();
-        created_field(&creating).apply(&mut meta);
+        let what = created_field(&creating);
+        let change = MetaChange { partition, what };
+        let meta = match creating.recorded.clone().map_or_else(|| PartitionMeta::after(None, &change), Ok) {
+            Ok(meta) => meta,
+            Err(error) => {
+                return self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
+            }
+        };
         let config = log_config_of(partition, &creating.config);
         match Log::open(Arc::clone(&self.fs), &self.root, partition, &meta, config) {
             Ok(recovered) => self.opened(now, partition, meta, recovered, creating.config, creating.topic),
@@ -156,9 +165,9 @@ impl Shard {
             config: Arc::clone(&config),
             reader: log.reader(),
         });
-        let (written, segments) = (log.written(), log.segments().len());
+        let (written, sequence) = (log.written(), log.sequence());
         let unsynced = std::collections::VecDeque::new();
-        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, segments });
+        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, sequence });
         self.node.handle(now, Input::Opened { partition, boot });
     }
 
@@ -202,10 +211,11 @@ impl Shard {
 
     /// Adds a change to the next round, and to what is known of the partition here.
     pub(super) fn change(&mut self, partition: PartitionId, what: MetaField) {
+        let change = MetaChange { partition, what };
         if let Some(open) = self.logs.get_mut(&partition) {
-            what.apply(&mut open.meta);
+            note(&mut open.meta, &change);
         }
-        self.gathering.meta.push(MetaChange { partition, what });
+        self.gathering.meta.push(change);
     }
 
     pub(super) fn job(&mut self, owner: Owner, job: Job) {
@@ -231,6 +241,27 @@ fn log_config_of(partition: PartitionId, config: &TopicConfig) -> LogConfig {
     log_config(config)
 }
 
+/// What the shard knows of a partition's meta record follows what it sends to the meta log.
+pub(super) fn note(meta: &mut PartitionMeta, change: &MetaChange) {
+    match PartitionMeta::after(Some(meta.clone()), change) {
+        Ok(changed) => *meta = changed,
+        Err(error) => tracing::error!(%error, "a change that the meta log will refuse"),
+    }
+}
+
+fn producer_frame(batch: &ProducerBatch) -> ProducerFrame {
+    ProducerFrame {
+        index: batch.index,
+        term: batch.term,
+        base_offset: batch.base_offset,
+        count: batch.count,
+        append_time: batch.append_time,
+        producer_id: batch.producer_id,
+        epoch: batch.epoch,
+        first_sequence: batch.first_sequence,
+    }
+}
+
 /// What the machine starts a replica from.
 fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes::Bytes>) -> Boot {
     // A log that goes beyond the recorded term proves that the term was reached; the vote of the older term is void.
@@ -248,8 +279,9 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
         terms: std::mem::take(&mut recovered.terms),
         next_offset: recovered.next_offset,
         append_time: recovered.append_time,
-        producers: std::mem::take(&mut recovered.producers),
-        entries: std::mem::take(&mut recovered.control),
+        producers: recovered.producers.iter().map(producer_frame).collect(),
+        entries: std::mem::take(&mut recovered.entries),
+        commands: std::mem::take(&mut recovered.commands),
         snapshot,
         lost_end: recovered.lost_end,
     }

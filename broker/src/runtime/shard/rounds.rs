@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::outputs::created_field;
+use super::outputs::{created_field, note};
 use super::{InFlight, Owner, Shard};
 use crate::ids::{Index, PartitionId};
 use crate::log::{Fatal, Job, JobDone, MetaField, Round, RoundDone, paths};
@@ -16,33 +16,38 @@ impl Shard {
         }
         let mut created = Vec::new();
         for (partition, creating) in &self.creating {
-            if creating.made {
+            if creating.made && creating.recorded.is_none() {
                 self.gathering
                     .meta
                     .push(crate::log::MetaChange { partition: *partition, what: created_field(creating) });
+            }
+            if creating.made {
                 created.push(*partition);
             }
         }
         let mut round = std::mem::take(&mut self.gathering);
         let mut owners = std::mem::take(&mut self.owners);
-        let mut logs = BTreeSet::new();
+        let (mut logs, mut planned) = (BTreeSet::new(), BTreeSet::new());
         for partition in std::mem::take(&mut self.touched) {
             let Some(open) = self.logs.get_mut(&partition) else { continue };
-            let before = (round.meta.len(), round.sync.len(), round.jobs.len());
-            open.log.plan(now.wall_ms, &mut round);
-            owners.resize(round.jobs.len(), Owner::Log(partition));
-            for change in &round.meta[before.0..] {
-                change.what.apply(&mut open.meta);
+            let before = round.meta.len();
+            if open.log.plan(now.wall_ms, &mut round) {
+                planned.insert(partition);
             }
-            if before != (round.meta.len(), round.sync.len(), round.jobs.len()) || !open.unsynced.is_empty() {
+            owners.resize(round.jobs.len(), Owner::Log(partition));
+            for change in &round.meta[before..] {
+                note(&mut open.meta, change);
+            }
+            if !open.unsynced.is_empty() {
                 logs.insert(partition);
             }
         }
-        if round.is_empty() && logs.is_empty() {
+        logs.extend(&planned);
+        if round.is_empty() && logs.is_empty() && created.is_empty() {
             return None;
         }
         round.number = self.next_round();
-        self.in_flight = Some(InFlight { number: round.number, owners, logs, created });
+        self.in_flight = Some(InFlight { number: round.number, owners, logs, planned, created });
         Some(round)
     }
 
@@ -68,23 +73,32 @@ impl Shard {
         }
         for partition in in_flight.logs {
             let jobs = of_logs.remove(&partition).unwrap_or_default();
-            self.log_done(now, partition, &jobs, done.number)?;
+            let planned = in_flight.planned.contains(&partition);
+            self.log_done(now, partition, planned.then_some(&jobs), done.number)?;
         }
         Ok(())
     }
 
-    fn log_done(&mut self, now: Now, partition: PartitionId, jobs: &[JobDone], number: u64) -> Result<(), Fatal> {
+    fn log_done(
+        &mut self,
+        now: Now,
+        partition: PartitionId,
+        jobs: Option<&Vec<JobDone>>,
+        number: u64,
+    ) -> Result<(), Fatal> {
         let Some(open) = self.logs.get_mut(&partition) else { return Ok(()) };
-        open.log.round_done(jobs)?;
+        if let Some(jobs) = jobs {
+            open.log.round_done(jobs)?;
+        }
         let synced = open.log.synced();
-        let rolled = open.log.segments_len() != open.segments;
+        let rolled = open.log.sequence() != open.sequence;
         while let Some(done) =
             open.unsynced.pop_front_if(|unsynced| unsynced.last <= synced && unsynced.meta_round <= number)
         {
             let (incarnation, ready) = (done.incarnation, done.ready);
             self.node.handle(now, Input::Persisted { partition, incarnation, ready });
         }
-        if open.log.has_work() {
+        if open.log.wants_round(now.wall_ms) || !open.unsynced.is_empty() {
             self.touched.insert(partition);
         }
         self.unmarked.insert(partition);

@@ -82,12 +82,12 @@ fn the_next_batch_is_accepted_and_a_gap_is_not() {
 fn a_repeat_waits_for_the_first_copy_and_then_has_its_receipt() {
     let mut log = Log::default();
     let first = log.append(7, 0, 0, 5);
-    assert_eq!(log.table.check(7, 0, 0, 5), Verdict::DuplicatePending { index: first.index });
+    assert_eq!(log.table.check(7, 0, 0, 5), Verdict::DuplicatePending(first));
     let second = log.append(7, 0, 5, 2);
-    assert_eq!(log.table.check(7, 0, 0, 5), Verdict::DuplicatePending { index: first.index });
+    assert_eq!(log.table.check(7, 0, 0, 5), Verdict::DuplicatePending(first));
     log.table.commit(first.index);
     assert_eq!(log.table.check(7, 0, 0, 5), committed(first));
-    assert_eq!(log.table.check(7, 0, 5, 2), Verdict::DuplicatePending { index: second.index });
+    assert_eq!(log.table.check(7, 0, 5, 2), Verdict::DuplicatePending(second));
     assert_eq!(log.table.check(7, 0, 5, 3), out_of_order(5, 7), "as many records belong to a repeat");
 }
 
@@ -95,7 +95,7 @@ fn a_repeat_waits_for_the_first_copy_and_then_has_its_receipt() {
 fn five_batches_are_remembered_and_older_repeats_are_said_to_be_in_the_log() {
     let mut log = Log::default();
     let frames: Vec<_> = (0..8).map(|n| log.append(7, 0, n * 10, 10)).collect();
-    assert_eq!(log.table.check(7, 0, 0, 10), Verdict::DuplicatePending { index: Index(1) });
+    assert_eq!(log.table.check(7, 0, 0, 10), Verdict::DuplicatePending(frames[0]));
     log.commit();
     for frame in &frames[3..] {
         assert_eq!(log.table.check(7, 0, frame.first_sequence, 10), committed(*frame));
@@ -136,7 +136,7 @@ fn a_new_epoch_begins_at_zero_and_fences_the_old_one() {
     assert_eq!(log.table.check(7, 0, 0, 5), fenced(0, 1));
     let newer = log.append(7, 2, 0, 1);
     assert_eq!(log.table.check(7, 1, 0, 5), fenced(1, 2), "also before it is committed");
-    assert_eq!(log.table.check(7, 2, 0, 1), Verdict::DuplicatePending { index: newer.index });
+    assert_eq!(log.table.check(7, 2, 0, 1), Verdict::DuplicatePending(newer));
     log.commit();
     assert_eq!(log.table.check(7, 2, 0, 1), committed(newer));
     assert_eq!(log.table.check(7, 1, 5, 1), fenced(1, 2));
@@ -165,7 +165,7 @@ fn an_append_at_an_old_index_takes_the_place_of_what_was_there() {
     let lost = log.append(7, 0, 5, 5);
     log.table.append(ProducerFrame { producer_id: 8, term: Term(2), first_sequence: 0, ..lost });
     assert_eq!(log.table.check(7, 0, 5, 5), Verdict::Accept);
-    assert_eq!(log.table.check(8, 0, 0, 5), Verdict::DuplicatePending { index: lost.index });
+    assert_eq!(log.table.check(8, 0, 0, 5), Verdict::DuplicatePending(lost));
 }
 
 #[test]

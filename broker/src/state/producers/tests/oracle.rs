@@ -74,7 +74,7 @@ impl Oracle {
             frame.epoch == epoch && frame.first_sequence == first && frame.count == count
         };
         if let Some(frame) = pending.iter().rev().find(same) {
-            return Verdict::DuplicatePending { index: frame.index };
+            return Verdict::DuplicatePending(*frame);
         }
         if let Some(frame) = committed.iter().rev().find(same) {
             return super::committed(*frame);
