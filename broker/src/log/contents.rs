@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::damage::Hole;
 use super::index::{IndexEntry, SparseIndex};
-use super::producers::{ProducerBatch, ProducerFold};
+use super::producers::{ProducerFrame, ProducerFold};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::{FrameHeader, Kind, Tip};
@@ -66,9 +66,10 @@ pub(super) struct Contents {
     pub(super) holes: Vec<Hole>,
     /// Where frames begin.
     pub(super) indexes: Arc<Indexes>,
-    due: u64,
+    /// The first frame from here on gets an index entry.
+    pub(super) due: u64,
     /// The next frame gets an index entry wherever it is: it lies behind a hole.
-    forced: bool,
+    pub(super) forced: bool,
 }
 
 impl Contents {
@@ -114,7 +115,7 @@ impl Contents {
         if header.count > 0 {
             self.max_timestamp = Some(self.max_timestamp.unwrap_or(i64::MIN).max(header.max_timestamp));
         }
-        match ProducerBatch::of(header, payload) {
+        match ProducerFrame::of(header, payload) {
             Some(batch) => self.producers.push(batch),
             None if header.kind != Kind::Batch => {
                 self.others.push(OtherEntry { index: header.index, kind: header.kind, position });

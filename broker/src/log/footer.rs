@@ -12,7 +12,7 @@ use prost::Message;
 use super::contents::{Contents, Indexes, OtherEntry};
 use super::damage::Hole;
 use super::index::{IndexEntry, SparseIndex};
-use super::producers::{ProducerBatch, ProducerFold};
+use super::producers::{ProducerFrame, ProducerFold};
 use super::segment::SegmentHeader;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::{File, Fs, Kind, OpenMode, Tip, paths};
@@ -145,8 +145,8 @@ impl From<TipRecord> for Tip {
     }
 }
 
-impl From<ProducerBatch> for ProducerRecord {
-    fn from(batch: ProducerBatch) -> ProducerRecord {
+impl From<ProducerFrame> for ProducerRecord {
+    fn from(batch: ProducerFrame) -> ProducerRecord {
         ProducerRecord {
             producer_id: batch.producer_id,
             epoch: i32::from(batch.epoch),
@@ -161,8 +161,8 @@ impl From<ProducerBatch> for ProducerRecord {
 }
 
 impl ProducerRecord {
-    fn batch(&self) -> Option<ProducerBatch> {
-        Some(ProducerBatch {
+    fn batch(&self) -> Option<ProducerFrame> {
+        Some(ProducerFrame {
             producer_id: self.producer_id,
             epoch: i16::try_from(self.epoch).ok()?,
             first_sequence: self.first_sequence,

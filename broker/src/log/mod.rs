@@ -41,7 +41,7 @@ pub use gather::Gather;
 pub use index::{INDEX_STEP_BYTES, IndexEntry, SparseIndex};
 pub use meta::MetaLog;
 pub use meta_change::{MetaChange, MetaField, PartitionMeta, Voters};
-pub use producers::ProducerBatch;
+pub use producers::ProducerFrame;
 pub use reader::{ReadBatches, ReadError, Reader};
 pub use recovery::{OpenError, Recovered};
 pub use round::{Job, JobDone, LogStart, Round, RoundDone, SyncFile};

@@ -12,7 +12,7 @@ use crate::limits::{PRODUCER_BATCHES_REMEMBERED, PRODUCER_EXPIRY_MS, PRODUCERS_P
 
 /// A batch that an idempotent producer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProducerBatch {
+pub struct ProducerFrame {
     /// The producer's id, 0 or above.
     pub producer_id: i64,
     /// Its epoch.
@@ -31,9 +31,9 @@ pub struct ProducerBatch {
     pub append_time: i64,
 }
 
-impl ProducerBatch {
+impl ProducerFrame {
     /// Reads the producer's fields of a batch; `None` for other entries and for batches without a producer.
-    pub fn of(header: &FrameHeader, payload: &[u8]) -> Option<ProducerBatch> {
+    pub fn of(header: &FrameHeader, payload: &[u8]) -> Option<ProducerFrame> {
         if header.kind != Kind::Batch || payload.len() < BATCH_HEADER_BYTES {
             return None;
         }
@@ -41,7 +41,7 @@ impl ProducerBatch {
         if producer_id < 0 {
             return None;
         }
-        Some(ProducerBatch {
+        Some(ProducerFrame {
             producer_id,
             epoch: i16::from_be_bytes(payload[51..53].try_into().ok()?),
             first_sequence: i32::from_be_bytes(payload[53..57].try_into().ok()?),
@@ -57,12 +57,12 @@ impl ProducerBatch {
 /// The last batches of each producer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ProducerFold {
-    producers: BTreeMap<i64, VecDeque<ProducerBatch>>,
+    producers: BTreeMap<i64, VecDeque<ProducerFrame>>,
 }
 
 impl ProducerFold {
     /// Takes the next batch of the log.
-    pub(super) fn push(&mut self, batch: ProducerBatch) {
+    pub(super) fn push(&mut self, batch: ProducerFrame) {
         let batches = self.producers.entry(batch.producer_id).or_default();
         if batches.len() == PRODUCER_BATCHES_REMEMBERED {
             batches.pop_front();
@@ -95,7 +95,7 @@ impl ProducerFold {
     }
 
     /// All batches, in log order.
-    pub(super) fn batches(&self) -> Vec<ProducerBatch> {
+    pub(super) fn batches(&self) -> Vec<ProducerFrame> {
         let mut batches: Vec<_> = self.producers.values().flatten().copied().collect();
         batches.sort_unstable_by_key(|batch| batch.index);
         batches
@@ -106,8 +106,8 @@ impl ProducerFold {
 mod tests {
     use super::*;
 
-    fn batch(producer_id: i64, index: u64, append_time: i64) -> ProducerBatch {
-        ProducerBatch {
+    fn batch(producer_id: i64, index: u64, append_time: i64) -> ProducerFrame {
+        ProducerFrame {
             producer_id,
             epoch: 0,
             first_sequence: index as i32,

@@ -19,7 +19,7 @@ use super::segment::{Active, HeaderError, SegmentHeader};
 use super::shared::{Segments, Shared};
 use super::writer::{Log, LogConfig, Mark, Next, Prepared};
 use super::{
-    Entry, FRAME_HEADER_BYTES, FrameHeader, Fs, Kind, OffsetRange, PartitionMeta, ProducerBatch, Tip, paths,
+    Entry, FRAME_HEADER_BYTES, FrameHeader, Fs, Kind, OffsetRange, PartitionMeta, ProducerFrame, Tip, paths,
 };
 use crate::ids::{Index, Offset, PartitionId, Term};
 
@@ -40,10 +40,10 @@ pub struct Recovered {
     /// The chain value of the last entry.
     pub chain: u32,
     /// The last batches of each idempotent producer, in log order.
-    pub producers: Vec<ProducerBatch>,
-    /// Every entry above `applied` that is not a batch.
-    pub entries: Vec<Entry>,
-    /// Commands above the newest snapshot and not above `applied`: where a configuration was applied after it.
+    pub producers: Vec<ProducerFrame>,
+    /// Every entry that is not a batch, above both the newest snapshot and the last applied configuration.
+    pub control: Vec<Entry>,
+    /// Commands above the newest snapshot and not above the last applied configuration.
     pub commands: Vec<Entry>,
     /// Damaged offsets: not served, everything else is.
     pub damage: Vec<OffsetRange>,
@@ -134,7 +134,7 @@ impl Log {
         config: LogConfig,
     ) -> Result<Recovered, OpenError> {
         let dir = paths::partition_dir(root, partition, meta.generation);
-        let survey = survey(&*fs, root, &dir, partition, meta)?;
+        let survey = survey(&*fs, &dir, partition, meta)?;
         let header = SegmentHeader { partition, generation: meta.generation, sequence: 0 };
         let mut fold = Fold::new(&*fs, &dir, header, meta, config);
         for pair in survey.segments.windows(2) {
@@ -195,6 +195,7 @@ fn assemble(
         next,
         waiting: Default::default(),
         waiting_bytes: 0,
+        reserved: 0,
         appended: tip,
         cut: None,
         roll: false,
@@ -221,7 +222,7 @@ fn assemble(
         append_time: tip.append_time,
         chain: tip.chain,
         producers,
-        entries,
+        control: entries,
         commands,
         damage: ranges,
         holes,
@@ -230,14 +231,15 @@ fn assemble(
     }
 }
 
-/// The entries that are not batches: above `applied`, and commands between the snapshot and `applied`.
+/// The entries that are not batches: those above everything applied, and commands between the snapshot and that.
 fn others(
     fold: &Fold<'_>,
     survey: &Survey,
     active: &Active,
     meta: &PartitionMeta,
 ) -> Result<(Vec<Entry>, Vec<Entry>), OpenError> {
-    let (applied, snapshot) = (Index(meta.applied), Index(meta.snapshot_index));
+    let snapshot = Index(meta.snapshot_index);
+    let applied = Index(meta.applied).max(snapshot);
     let mut above = Vec::new();
     let mut commands = Vec::new();
     let sealed = fold.others.iter().zip(&survey.segments);

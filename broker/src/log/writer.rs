@@ -21,7 +21,7 @@ use super::reader::Reader;
 use super::segment::{Active, SegmentHeader};
 use super::shared::Shared;
 use super::{
-    Entry, FRAME_HEADER_BYTES, Fatal, FrameHeader, Fs, Kind, LogStart, OffsetRange, SegmentFacts, Tip,
+    Entry, FRAME_HEADER_BYTES, Fatal, FrameHeader, Fs, Kind, LogStart, OffsetRange, SegmentFacts, Tip, is_no_space,
 };
 use crate::ids::{Index, Offset, PartitionId, Term};
 use crate::limits::RECENT_TAIL_BYTES;
@@ -52,6 +52,8 @@ pub struct Log {
     /// Entries taken and not written: a gate is closed.
     pub(super) waiting: VecDeque<Entry>,
     pub(super) waiting_bytes: u64,
+    /// Bytes that room was taken for and that are not appended yet.
+    pub(super) reserved: u64,
     /// What the last entry taken leaves behind; its chain value is meaningless while entries wait.
     pub(super) appended: Tip,
     pub(super) cut: Option<Cut>,
@@ -123,6 +125,8 @@ impl Log {
                 chain: self.appended.chain,
             };
         }
+        let bytes: u64 = entries.iter().map(frame_bytes).sum();
+        self.reserved = self.reserved.saturating_sub(bytes);
         let written = if self.waiting.is_empty() && self.cut.is_none() { self.write(entries)? } else { 0 };
         for entry in &entries[written..] {
             self.waiting_bytes += frame_bytes(entry);
@@ -180,6 +184,11 @@ impl Log {
         facts
     }
 
+    /// How many segments there are.
+    pub fn segments_len(&self) -> usize {
+        self.shared.segments().sealed.len() + 1
+    }
+
     /// A handle for readers; it stays valid over rolls and retention.
     pub fn reader(&self) -> Reader {
         Reader::new(self.shared.clone())
@@ -209,11 +218,13 @@ impl Log {
             for entry in self.waiting.drain(..written) {
                 self.waiting_bytes -= frame_bytes(&entry);
             }
-            if !self.waiting.is_empty() {
-                self.roll = true;
-                if !self.next.is_ready() {
-                    return Ok(());
-                }
+            let Some(next) = self.waiting.front() else { continue };
+            if self.active.fits(frame_bytes(next), self.limit()) && !self.roll {
+                return Ok(()); // no room on the disk
+            }
+            self.roll = true;
+            if !self.next.is_ready() {
+                return Ok(());
             }
         }
     }
@@ -246,9 +257,15 @@ impl Log {
         if count == 0 {
             return Ok(0);
         }
+        match self.active.reserve(self.active.contents.end + bytes, limit) {
+            Ok(()) => {}
+            // Room was not taken before, or not enough: entries wait in memory until there is some.
+            Err(error) if is_no_space(&error) => return Ok(0),
+            Err(error) => return Err(Fatal::file("allocation", &self.active.path, error)),
+        }
         let (offset, terms) = (entries[0].base_offset, self.active.contents.terms.len());
         self.active
-            .write(&mut self.gather, entries[..count].iter(), limit)
+            .write(&mut self.gather, &entries[..count])
             .map_err(|error| Fatal::file("write", &self.active.path, error))?;
         self.gather.clear();
         self.terms.extend_from_slice(&self.active.contents.terms[terms..]);

@@ -43,7 +43,6 @@ pub(super) struct Survey {
 /// Opens and syncs the files of a log, and sweeps what an interrupted job left behind.
 pub(super) fn survey(
     fs: &dyn Fs,
-    root: &Path,
     dir: &Path,
     partition: PartitionId,
     meta: &PartitionMeta,
@@ -65,7 +64,6 @@ pub(super) fn survey(
     }
     // The names are believed from here on.
     fs.sync_dir(dir).map_err(OpenError::io(dir))?;
-    sweep_generations(fs, root, partition, meta.generation)?;
     sweep_below_start(fs, dir, partition, meta, &mut segments)?;
     let active = segments.iter().rposition(|found| found.first != First::Zeros).unwrap_or(0);
     let mut empty = segments.split_off(active + 1).into_iter();
@@ -134,23 +132,6 @@ fn sweep_below_start(
             return Ok(());
         }
         remove(fs, dir, segments.remove(0).sequence)?;
-    }
-    Ok(())
-}
-
-/// Removes generations that no meta record names.
-fn sweep_generations(
-    fs: &dyn Fs,
-    root: &Path,
-    partition: PartitionId,
-    generation: u64,
-) -> Result<(), OpenError> {
-    let home = paths::partition_home(root, partition);
-    for name in fs.list(&home).map_err(OpenError::io(&home))? {
-        if name.parse::<u64>().is_ok_and(|other| other != generation && other.to_string() == name) {
-            let old = home.join(name);
-            fs.remove_dir_all(&old).map_err(OpenError::io(&old))?;
-        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::{SEGMENT_HEADER_BYTES, SegmentFacts};
+use super::SegmentFacts;
 use crate::ids::{Index, Offset};
 use crate::log::contents::{Contents, Indexes};
 use crate::log::gather::Gather;
@@ -16,7 +16,6 @@ use crate::log::{Entry, FRAME_HEADER_BYTES, File, Map, Tip};
 
 /// What readers see of the active segment. It only grows; a truncation replaces it as a whole.
 pub(in crate::log) struct Live {
-    pub(in crate::log) sequence: u64,
     pub(in crate::log) file: Arc<dyn File>,
     pub(in crate::log) map: Arc<dyn Map>,
     pub(in crate::log) base: Tip,
@@ -91,7 +90,7 @@ impl Active {
         let allocated = file.len()?;
         let mapped = map_bytes.max(allocated);
         let map = file.map(mapped)?;
-        let live = live(sequence, &file, map, &contents);
+        let live = live(&file, map, &contents);
         Ok(Active {
             sequence,
             path,
@@ -140,17 +139,12 @@ impl Active {
         let bytes = bytes.max(self.mapped);
         let map = self.file.map(bytes)?;
         self.mapped = bytes;
-        self.live = live(self.sequence, &self.file, map, &self.contents);
+        self.live = live(&self.file, map, &self.contents);
         Ok(())
     }
 
-    /// Writes the frames of entries behind the last one, in one go. They fit.
-    pub(in crate::log) fn write<'a>(
-        &mut self,
-        gather: &mut Gather,
-        entries: impl Iterator<Item = &'a Entry>,
-        limit: u64,
-    ) -> io::Result<()> {
+    /// Writes the frames of entries behind the last one, in one go. They fit, and room for them is taken.
+    pub(in crate::log) fn write(&mut self, gather: &mut Gather, entries: &[Entry]) -> io::Result<()> {
         gather.clear();
         let start = self.contents.end;
         for entry in entries {
@@ -158,7 +152,6 @@ impl Active {
             self.contents.push(&header, &entry.payload);
         }
         let end = self.contents.end;
-        self.reserve(end, limit)?;
         if end < self.written_end {
             // Old bytes follow: the next header's place must not hold a frame of theirs.
             gather.push_zeros((self.written_end - end).min(FRAME_HEADER_BYTES as u64) as usize);
@@ -181,7 +174,7 @@ impl Active {
     /// Cuts what lies behind `contents`, frames of this file: the next header's place becomes zeros.
     pub(in crate::log) fn cut(&mut self, contents: Contents) -> io::Result<()> {
         self.contents = contents;
-        self.live = live(self.sequence, &self.file, self.live.map.clone(), &self.contents);
+        self.live = live(&self.file, self.live.map.clone(), &self.contents);
         self.zero_next_header()
     }
 
@@ -215,16 +208,10 @@ impl Active {
     pub(in crate::log) fn facts(&self) -> SegmentFacts {
         SegmentFacts::of(self.sequence, &self.contents, false)
     }
-
-    /// Bytes of frames.
-    pub(in crate::log) fn bytes(&self) -> u64 {
-        self.contents.end - SEGMENT_HEADER_BYTES
-    }
 }
 
-fn live(sequence: u64, file: &Arc<dyn File>, map: Arc<dyn Map>, contents: &Contents) -> Arc<Live> {
+fn live(file: &Arc<dyn File>, map: Arc<dyn Map>, contents: &Contents) -> Arc<Live> {
     let live = Live {
-        sequence,
         file: file.clone(),
         map,
         base: contents.base,

@@ -46,27 +46,27 @@ impl Planned {
 }
 
 impl Log {
-    /// Whether [`Log::plan`] would add something to a round now.
-    pub fn wants_round(&self, now_ms: i64) -> bool {
+    /// Whether the next round has something to do for this log at once. What may wait is left out: the durable mark,
+    /// and a next segment that there was no room for; a plan about once a second takes care of them.
+    pub fn has_work(&self) -> bool {
         !self.active.is_clean()
             || self.cut.is_some()
             || self.start_changed
             || !self.removals.is_empty()
-            || self.wants_mark(now_ms)
-            || self.wants_next(now_ms)
+            || self.wants_seal()
+            || (matches!(self.next, Next::None) && self.wants_next(0))
     }
 
-    /// Adds what this log needs to the round that is about to leave; says whether that is anything. If it is,
-    /// [`Log::round_done`] comes before the next plan.
-    pub fn plan(&mut self, now_ms: i64, round: &mut Round) -> bool {
+    /// Adds what this log needs to the round that is about to leave. [`Log::round_done`] comes before the next plan.
+    pub fn plan(&mut self, now_ms: i64, round: &mut Round) {
         let mut planned = Planned { now_ms, ..Planned::default() };
-        let before = (round.meta.len(), round.sync.len(), round.jobs.len());
         self.plan_mark(now_ms, round);
         if self.start_changed {
             round.meta.push(self.change(MetaField::Start(self.start)));
             self.start_changed = false;
         }
-        if !self.active.is_clean() {
+        // A segment that waits only to be sealed gets its turn when the round is done.
+        if !self.active.is_clean() || self.wants_seal() {
             planned.sync = Some((self.active.sequence, self.active.writes(), self.written()));
             round.sync.push(SyncFile { partition: self.partition, file: self.active.file.clone() });
         }
@@ -79,21 +79,19 @@ impl Log {
         if self.wants_next(now_ms) {
             self.plan_next(round, &mut planned);
         }
-        let added = before != (round.meta.len(), round.sync.len(), round.jobs.len());
-        if added {
-            self.planned = Some(planned);
-        }
-        added
+        self.planned = Some(planned);
+        self.reserved = 0;
     }
 
     /// The round that the last plan added to is done: `jobs` says how those ended that the plan added, in order.
     ///
     /// # Errors
-    /// A failed write of entries that the round let through; a call without a plan.
+    /// A failed write of entries that the round let through; jobs that were not planned.
     pub fn round_done(&mut self, jobs: &[JobDone]) -> Result<(), Fatal> {
-        let Some(planned) = self.planned.take().filter(|planned| planned.jobs.len() == jobs.len()) else {
+        let planned = self.planned.take().unwrap_or_default();
+        if planned.jobs.len() != jobs.len() {
             return Err(self.broken("a round is done that was not planned"));
-        };
+        }
         if let Some((sequence, writes, synced)) = planned.sync {
             if sequence == self.active.sequence {
                 self.active.synced(writes);
@@ -128,6 +126,11 @@ impl Log {
 
     fn change(&self, what: MetaField) -> MetaChange {
         MetaChange { partition: self.partition, what }
+    }
+
+    /// Whether only a round's end is missing for the active segment to be sealed.
+    fn wants_seal(&self) -> bool {
+        self.roll && self.next.is_ready() && !self.active.contents.is_empty() && self.cut.is_none()
     }
 
     fn wants_mark(&self, now_ms: i64) -> bool {

@@ -43,24 +43,17 @@ impl Next {
 
 impl Log {
     /// Asks for the active segment to be sealed when its first entry is older than the configuration says.
-    ///
-    /// # Errors
-    /// A failed write of waiting entries into the next segment.
-    pub fn roll_if_old(&mut self, now_ms: i64) -> Result<(), Fatal> {
+    pub fn roll_if_old(&mut self, now_ms: i64) {
         let first = self.active.contents.first_append_time;
         if first.is_some_and(|first| now_ms.saturating_sub(first) >= self.config.segment_ms) {
             self.roll = true;
         }
-        self.advance()
     }
 
     /// Readers may not see below `log_start`, by an entry that is committed and applied; entries up to `applied` are
     /// not needed by this node's state machine any more. Segments wholly below both are dropped: the next plan says
     /// so to the meta log, and then removes their files.
-    ///
-    /// # Errors
-    /// A failed write of waiting entries into the next segment.
-    pub fn set_log_start(&mut self, log_start: Offset, applied: Index) -> Result<(), Fatal> {
+    pub fn set_log_start(&mut self, log_start: Offset, applied: Index) {
         if log_start > self.start.log_start {
             self.start.log_start = log_start;
             self.start_changed = true;
@@ -99,7 +92,6 @@ impl Log {
             log_start,
         });
         self.shared.damage().forget_before(log_start);
-        self.advance()
     }
 
     /// Forgets the terms that end before an index.

@@ -23,13 +23,20 @@ impl Log {
     /// one entry of the log's own.
     ///
     /// Where they do not fit into the active segment, the next one is made large enough. If that is still being
-    /// made, entries wait in memory until it is there.
+    /// made, entries wait in memory until it is there. Room for entries that are not appended before the next plan is
+    /// given up again.
     ///
     /// # Errors
     /// No room; nothing changed.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), NoSpace> {
+        self.take_room(bytes)?;
+        self.reserved += bytes;
+        Ok(())
+    }
+
+    fn take_room(&mut self, bytes: u64) -> Result<(), NoSpace> {
         let limit = self.limit();
-        let needed = self.waiting_bytes + bytes + CONTROL_FRAME_BYTES;
+        let needed = self.waiting_bytes + self.reserved + bytes + CONTROL_FRAME_BYTES;
         let end = self.active.contents.end + needed;
         let refused = |source| NoSpace { bytes, source };
         if end <= self.active.allocated() {
