@@ -203,9 +203,8 @@ enum Owner {
 struct InFlight {
     number: u64,
     owners: Vec<Owner>,
-    /// Logs with something to hear of when it is done, and those of them that added to it.
+    /// Logs that hear of it when it is done.
     logs: BTreeSet<PartitionId>,
-    planned: BTreeSet<PartitionId>,
     created: Vec<PartitionId>,
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
 use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
+use crate::log;
 use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
 use crate::log::{
-    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, ProducerBatch, Recovered,
-    Voters, read_snapshot,
+    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Recovered, Voters,
+    read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
 use crate::state::{ProducerFrame, TopicConfig};
@@ -249,7 +250,7 @@ pub(super) fn note(meta: &mut PartitionMeta, change: &MetaChange) {
     }
 }
 
-fn producer_frame(batch: &ProducerBatch) -> ProducerFrame {
+fn producer_frame(batch: &log::ProducerFrame) -> ProducerFrame {
     ProducerFrame {
         index: batch.index,
         term: batch.term,
@@ -280,7 +281,7 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
         next_offset: recovered.next_offset,
         append_time: recovered.append_time,
         producers: recovered.producers.iter().map(producer_frame).collect(),
-        entries: std::mem::take(&mut recovered.entries),
+        entries: std::mem::take(&mut recovered.control),
         commands: std::mem::take(&mut recovered.commands),
         snapshot,
         lost_end: recovered.lost_end,

@@ -27,27 +27,22 @@ impl Shard {
         }
         let mut round = std::mem::take(&mut self.gathering);
         let mut owners = std::mem::take(&mut self.owners);
-        let (mut logs, mut planned) = (BTreeSet::new(), BTreeSet::new());
+        let mut logs = BTreeSet::new();
         for partition in std::mem::take(&mut self.touched) {
             let Some(open) = self.logs.get_mut(&partition) else { continue };
             let before = round.meta.len();
-            if open.log.plan(now.wall_ms, &mut round) {
-                planned.insert(partition);
-            }
+            open.log.plan(now.wall_ms, &mut round);
+            logs.insert(partition);
             owners.resize(round.jobs.len(), Owner::Log(partition));
             for change in &round.meta[before..] {
                 note(&mut open.meta, change);
             }
-            if !open.unsynced.is_empty() {
-                logs.insert(partition);
-            }
         }
-        logs.extend(&planned);
-        if round.is_empty() && logs.is_empty() && created.is_empty() {
+        if round.is_empty() && created.is_empty() {
             return None;
         }
         round.number = self.next_round();
-        self.in_flight = Some(InFlight { number: round.number, owners, logs, planned, created });
+        self.in_flight = Some(InFlight { number: round.number, owners, logs, created });
         Some(round)
     }
 
@@ -73,8 +68,7 @@ impl Shard {
         }
         for partition in in_flight.logs {
             let jobs = of_logs.remove(&partition).unwrap_or_default();
-            let planned = in_flight.planned.contains(&partition);
-            self.log_done(now, partition, planned.then_some(&jobs), done.number)?;
+            self.log_done(now, partition, &jobs, done.number)?;
         }
         Ok(())
     }
@@ -83,13 +77,11 @@ impl Shard {
         &mut self,
         now: Now,
         partition: PartitionId,
-        jobs: Option<&Vec<JobDone>>,
+        jobs: &[JobDone],
         number: u64,
     ) -> Result<(), Fatal> {
         let Some(open) = self.logs.get_mut(&partition) else { return Ok(()) };
-        if let Some(jobs) = jobs {
-            open.log.round_done(jobs)?;
-        }
+        open.log.round_done(jobs)?;
         let synced = open.log.synced();
         let rolled = open.log.sequence() != open.sequence;
         while let Some(done) =
@@ -98,7 +90,7 @@ impl Shard {
             let (incarnation, ready) = (done.incarnation, done.ready);
             self.node.handle(now, Input::Persisted { partition, incarnation, ready });
         }
-        if open.log.wants_round(now.wall_ms) || !open.unsynced.is_empty() {
+        if open.log.has_work() {
             self.touched.insert(partition);
         }
         self.unmarked.insert(partition);

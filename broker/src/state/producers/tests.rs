@@ -163,9 +163,10 @@ fn an_append_at_an_old_index_takes_the_place_of_what_was_there() {
     let mut log = Log::default();
     log.append(7, 0, 0, 5);
     let lost = log.append(7, 0, 5, 5);
-    log.table.append(ProducerFrame { producer_id: 8, term: Term(2), first_sequence: 0, ..lost });
+    let instead = ProducerFrame { producer_id: 8, term: Term(2), first_sequence: 0, ..lost };
+    log.table.append(instead);
     assert_eq!(log.table.check(7, 0, 5, 5), Verdict::Accept);
-    assert_eq!(log.table.check(8, 0, 0, 5), Verdict::DuplicatePending(lost));
+    assert_eq!(log.table.check(8, 0, 0, 5), Verdict::DuplicatePending(instead));
 }
 
 #[test]
