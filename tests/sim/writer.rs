@@ -36,7 +36,7 @@ impl Writer {
         let mut builder = Builder::new();
         for record in &records {
             let mut value = record.to_le_bytes().to_vec();
-            value.resize(8 + padding, *record as u8);
+            value.resize(8 + padding, padding_of(*record));
             builder.push(timestamp, None, Some(&value), []).expect("a small record");
         }
         let producer = self.idempotent.then_some(Producer {
@@ -60,10 +60,15 @@ pub fn records_of(batch: &Bytes) -> Result<Vec<(i64, RecordId)>, String> {
         let value = record.value.ok_or("a record without a value")?;
         let id = value.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         let id = id.ok_or("a value without a number")?;
-        if value[8..].iter().any(|byte| *byte != id as u8) {
+        if value[8..].iter().any(|byte| *byte != padding_of(id)) {
             return Err(format!("the value of record {id} is not what was sent"));
         }
         found.push((record.offset, id));
     }
     Ok(found)
+}
+
+/// Never zero: a sector that was lost reads as zeros, and must not be taken for one that was written.
+fn padding_of(record: RecordId) -> u8 {
+    record as u8 | 1
 }
