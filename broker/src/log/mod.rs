@@ -21,6 +21,8 @@ mod producers;
 mod reader;
 mod recovery;
 pub mod retention;
+#[cfg(test)]
+mod rig;
 mod round;
 mod scan;
 pub mod segment;

@@ -25,7 +25,7 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
             ("snapshot", partition, snapshot::write(fs, root, partition, &snapshot))
         }
         Job::Remove { partition, files } => {
-            ("old files", partition, files.iter().try_for_each(|file| present(fs.remove_file(file))))
+            ("old files", partition, remove(fs, &files))
         }
         Job::RemoveLog { partition } => ("deleted log", partition, remove_log(fs, root, partition)),
     };
@@ -56,6 +56,15 @@ fn create(fs: &dyn Fs, root: &Path, partition: PartitionId, generation: u64) -> 
         remove_if_empty(fs, &paths::topic_dir(root, partition.topic))?;
     }
     made
+}
+
+/// Removes files, durably: the log overwrites a suffix only when the segments behind it can not come back.
+fn remove(fs: &dyn Fs, files: &[PathBuf]) -> io::Result<()> {
+    for file in files {
+        present(fs.remove_file(file))?;
+    }
+    let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+    folders.into_iter().try_for_each(|folder| present(fs.sync_dir(folder)))
 }
 
 /// Removes a partition's folder, and its topic's with the last one.

@@ -1,1 +1,500 @@
-//! Tests.
+//! Opening after crashes and damage. Power cuts between any two writes are in `tests/model/`.
+
+use super::*;
+use crate::log::rig::{BIG, FIRST, PARTITION, Rig, SMALL, Script, payload_at, stored};
+use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+
+/// A log of so many batches that a crash hits; with `marked` of them below the durable mark.
+fn crashed(config: LogConfig, marked: usize, unmarked: usize) -> (Rig, Vec<Entry>) {
+    let mut rig = Rig::new(config);
+    let mut script = Script::start();
+    let mut entries = script.batches(marked);
+    rig.append(&entries);
+    rig.mark();
+    let more = script.batches(unmarked);
+    rig.append(&more);
+    rig.settle();
+    entries.extend(more);
+    (rig, entries)
+}
+
+fn stored_all(entries: &[Entry]) -> Vec<Entry> {
+    entries.iter().map(stored).collect()
+}
+
+fn ranges(damage: &[OffsetRange]) -> Vec<(i64, i64)> {
+    damage.iter().map(|range| (range.first.0, range.last.0)).collect()
+}
+
+#[test]
+fn an_empty_log_opens_empty() {
+    let mut rig = Rig::new(BIG);
+    let recovered = rig.restart();
+    assert_eq!((recovered.last_index, recovered.last_term), (Index(FIRST - 1), Term(5)));
+    assert_eq!((recovered.next_offset, recovered.terms.len()), (Offset(0), 0));
+    assert!(!recovered.lost_end);
+}
+
+#[test]
+fn everything_written_is_there_again_and_is_synced_by_opening() {
+    let mut rig = Rig::new(SMALL);
+    let mut script = Script::start();
+    let mut entries = vec![script.noop()];
+    entries.extend(script.batches(4));
+    script.term = 9;
+    entries.push(script.command("do"));
+    entries.extend(script.batches(3));
+    rig.append(&entries);
+    while rig.log.written().0 < script.index - 1 {
+        rig.round();
+    }
+    let chain = rig.log.chain();
+    let recovered = rig.restart();
+    assert_eq!((recovered.last_index, recovered.last_term), (Index(script.index - 1), Term(9)));
+    assert_eq!((recovered.next_offset, recovered.append_time), (Offset(21), 1019));
+    assert_eq!(recovered.terms, [(Index(11), Term(6)), (Index(16), Term(9))]);
+    assert_eq!(recovered.chain, chain);
+    assert_eq!(recovered.control, [entries[0].clone(), entries[5].clone()]);
+    assert_eq!(rig.log.synced(), rig.log.written());
+    assert_eq!(rig.entries(), stored_all(&entries));
+    rig.append(&script.batches(2));
+    rig.settle();
+    assert_eq!(rig.entries().len(), entries.len() + 2);
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_every_byte() {
+    let (rig, entries) = crashed(BIG, 2, 2);
+    let frames = rig.frames(1);
+    let (start, end) = (frames[2].0, frames[3].0 + frames[3].1.frame_bytes());
+    let whole = std::fs::read(rig.segment(1)).unwrap();
+    drop(rig);
+    let (mut rig, _) = crashed(BIG, 2, 2);
+    for torn in start..end {
+        let mut bytes = whole.clone();
+        bytes[torn as usize..end as usize].fill(0);
+        std::fs::write(rig.segment(1), &bytes).unwrap();
+        let recovered = rig.restart();
+        let left = if torn < frames[3].0 { 2 } else { 3 };
+        assert_eq!(recovered.last_index, Index(FIRST - 1 + left as u64), "torn at {torn}");
+        assert!(!recovered.lost_end && recovered.damage.is_empty());
+        assert_eq!(rig.entries(), stored_all(&entries[..left]));
+    }
+}
+
+#[test]
+fn after_the_cut_the_next_header_s_place_is_zeros_on_disk() {
+    let (mut rig, _) = crashed(BIG, 2, 2);
+    let frames = rig.frames(1);
+    rig.damage(1, payload_at(frames[2].0) + 50, |bytes| bytes[0] ^= 1);
+    assert_eq!(rig.restart().last_index, Index(12));
+    let bytes = std::fs::read(rig.segment(1)).unwrap();
+    let place = frames[2].0 as usize;
+    assert!(bytes[place..place + FRAME_HEADER_BYTES].iter().all(|&byte| byte == 0));
+    assert!(bytes[place + FRAME_HEADER_BYTES..].iter().any(|&byte| byte != 0), "old bytes follow");
+}
+
+#[test]
+fn frames_behind_a_torn_one_are_not_believed() {
+    let (mut rig, entries) = crashed(BIG, 2, 3);
+    let frames = rig.frames(1);
+    rig.damage(1, frames[3].0, |bytes| bytes[..FRAME_HEADER_BYTES].fill(0));
+    assert_eq!(rig.restart().last_index, Index(13));
+    // Another entry of the same size in the torn one's place: the old frame behind it must stay dead.
+    let mut script = Script { index: 14, term: 7, offset: 9 };
+    rig.append(&script.batches(1));
+    rig.settle();
+    let recovered = rig.restart();
+    assert_eq!((recovered.last_index, recovered.last_term), (Index(14), Term(7)));
+    assert_eq!(rig.entries()[..3], stored_all(&entries[..3]));
+}
+
+#[test]
+fn a_mixture_of_two_truncated_histories_is_not_believed() {
+    // Entries 12 and 13 of term 6; then 12 of term 7 took the place of 12, and the cut left 13 of term 6 behind it.
+    let (mut rig, _) = crashed(BIG, 1, 2);
+    let frames = rig.frames(1);
+    let old = std::fs::read(rig.segment(1)).unwrap();
+    let mut other = Script { index: 12, term: 7, offset: 3 };
+    rig.append(&other.batches(1));
+    rig.settle();
+    let thirteen = frames[2].0 as usize..(frames[2].0 + frames[2].1.frame_bytes()) as usize;
+    rig.damage(1, frames[2].0, |bytes| bytes[..thirteen.len()].copy_from_slice(&old[thirteen]));
+    let recovered = rig.restart();
+    assert_eq!((recovered.last_index, recovered.last_term), (Index(12), Term(7)));
+}
+
+#[test]
+fn frames_of_another_partition_are_not_believed() {
+    let (mut rig, _) = crashed(BIG, 0, 2);
+    let frames = rig.frames(1);
+    let other = crc32fast::hash(b"another partition");
+    rig.damage(1, frames[0].0, |bytes| {
+        let header = FrameHeader { prev: other, ..frames[0].1 };
+        bytes[..FRAME_HEADER_BYTES].copy_from_slice(&header.encode());
+    });
+    assert_eq!(rig.restart().last_index, Index(FIRST - 1));
+}
+
+#[test]
+fn damage_of_a_payload_below_the_mark_is_a_hole() {
+    for config in [BIG, SMALL] {
+        let (mut rig, entries) = crashed(config, 8, 2);
+        // Entry 15 lies in the newest segment, or in a sealed one.
+        let sequence = if config == BIG { 1 } else { 2 };
+        let place = rig.frames(sequence).iter().find(|(_, h)| h.index == Index(15)).unwrap().0;
+        rig.damage(sequence, payload_at(place) + 70, |bytes| bytes[0] ^= 1);
+        rig.remove_indexes();
+        let before = std::fs::read(rig.segment(sequence)).unwrap();
+        let mut recovered = rig.restart();
+        assert_eq!(ranges(&recovered.damage), [(12, 14)]);
+        assert_eq!(recovered.last_index, Index(20));
+        assert!(!recovered.lost_end);
+        recovered = rig.restart();
+        assert_eq!(ranges(&recovered.damage), [(12, 14)], "it is remembered");
+        assert_eq!(std::fs::read(rig.segment(sequence)).unwrap(), before, "damage is never cut");
+        let reader = rig.log.reader();
+        let end = rig.log.last().2;
+        assert_eq!(reader.read(Offset(0), end, usize::MAX, true).unwrap().next_offset, Offset(12));
+        let refused = reader.read(Offset(13), end, usize::MAX, true).unwrap_err();
+        assert_eq!(refused.to_string(), "offsets 13..=14 are damaged");
+        assert_eq!(reader.read(Offset(15), end, usize::MAX, true).unwrap().batches.len(), 5);
+        let read = reader.entries(Index(11), Index(21), usize::MAX).unwrap();
+        assert_eq!(read, stored_all(&entries[..4]));
+        assert!(reader.entries(Index(15), Index(21), usize::MAX).is_err());
+        let mut script = Script { index: 21, term: 6, offset: 30 };
+        rig.append(&script.batches(2));
+        rig.settle();
+        assert_eq!(rig.restart().last_index, Index(22));
+    }
+}
+
+#[test]
+fn damage_of_a_header_below_the_mark_is_a_hole_when_frames_go_on_behind_it() {
+    for config in [BIG, SMALL] {
+        let (mut rig, entries) = crashed(config, 8, 2);
+        let sequence = if config == BIG { 1 } else { 2 };
+        let place = rig.frames(sequence).iter().find(|(_, h)| h.index == Index(15)).unwrap().0;
+        rig.damage(sequence, place + 20, |bytes| bytes[0] ^= 1);
+        rig.remove_indexes();
+        let recovered = rig.restart();
+        assert_eq!(ranges(&recovered.damage), [(12, 14)]);
+        assert_eq!((recovered.last_index, recovered.next_offset), (Index(20), Offset(30)));
+        assert!(!recovered.lost_end);
+        let (reader, end) = (rig.log.reader(), rig.log.last().2);
+        assert_eq!(reader.read(Offset(0), end, usize::MAX, true).unwrap().next_offset, Offset(12));
+        assert!(reader.read(Offset(12), end, usize::MAX, true).is_err());
+        assert_eq!(reader.read(Offset(15), end, usize::MAX, true).unwrap().batches.len(), 5);
+        assert_eq!(reader.entries(Index(16), Index(21), usize::MAX).unwrap(), stored_all(&entries[5..]));
+        let mut script = Script { index: 21, term: 6, offset: 30 };
+        rig.append(&script.batches(2));
+        rig.settle();
+        assert_eq!(rig.restart().last_index, Index(22));
+    }
+}
+
+#[test]
+fn a_payload_that_looks_like_frames_is_not_taken_for_the_log() {
+    let mut rig = Rig::new(BIG);
+    let mut script = Script::start();
+    let mut entries = script.batches(2);
+    // A record whose value holds a run of frames up to the durable mark, as if they followed entry 12.
+    let mut forged = Script { index: 14, term: 6, offset: 100 };
+    let mut gather = crate::log::Gather::default();
+    let mut chain = 99;
+    for entry in forged.batches(4) {
+        chain = gather.push(&entry, chain).crc;
+    }
+    let value: Vec<u8> = gather.slices().iter().flat_map(|slice| slice.to_vec()).collect();
+    let mut builder = caudal_proto::batch::Builder::new();
+    builder.push(5, None, Some(&value), []).unwrap();
+    let hostile = builder.finish(caudal_proto::batch::Codec::None, None).unwrap();
+    let mut entry = script.noop();
+    (entry.kind, entry.count, entry.payload) = (Kind::Batch, 1, hostile);
+    script.offset += 1;
+    entries.push(entry);
+    entries.extend(script.batches(4));
+    rig.append(&entries);
+    rig.mark();
+    let place = rig.frames(1)[2].0;
+    rig.damage(1, place, |bytes| bytes[30] ^= 1);
+    let recovered = rig.restart();
+    assert_eq!(ranges(&recovered.damage), [(6, 6)]);
+    assert_eq!((recovered.last_index, recovered.next_offset), (Index(17), Offset(19)));
+    assert!(!recovered.lost_end);
+}
+
+#[test]
+fn an_end_below_the_mark_is_lost_and_what_is_left_is_served() {
+    let (mut rig, entries) = crashed(BIG, 5, 0);
+    let place = rig.frames(1)[3].0;
+    rig.damage(1, place, |bytes| bytes.fill(0));
+    let before = std::fs::read(rig.segment(1)).unwrap();
+    let recovered = rig.restart();
+    assert!(recovered.lost_end);
+    assert_eq!(recovered.last_index, Index(13));
+    assert_eq!(rig.entries(), stored_all(&entries[..3]));
+    assert_eq!(rig.offsets().len(), 3);
+    assert!(rig.log.append(&Script { index: 14, term: 6, offset: 9 }.batches(1)).is_err());
+    assert_eq!(std::fs::read(rig.segment(1)).unwrap(), before);
+    assert!(rig.restart().lost_end);
+}
+
+#[test]
+fn a_log_whose_files_are_gone_is_lost_and_never_made_anew() {
+    let (mut rig, _) = crashed(BIG, 5, 0);
+    std::fs::remove_dir_all(rig.folder()).unwrap();
+    assert!(matches!(rig.try_reopen(), Err(OpenError::Missing { durable: Index(15), .. })));
+    let mut rig = Rig::new(BIG);
+    std::fs::remove_dir_all(rig.folder()).unwrap();
+    assert!(matches!(rig.try_reopen(), Err(OpenError::NotMade { .. })), "nothing was ever in it");
+}
+
+#[test]
+fn a_missing_segment_is_a_hole() {
+    let (mut rig, entries) = crashed(SMALL, 8, 2);
+    std::fs::remove_file(rig.segment(2)).unwrap();
+    let recovered = rig.restart();
+    assert_eq!(ranges(&recovered.damage), [(9, 17)]);
+    assert_eq!(recovered.last_index, Index(20));
+    let (reader, end) = (rig.log.reader(), rig.log.last().2);
+    assert!(reader.read(Offset(9), end, usize::MAX, true).is_err());
+    assert_eq!(reader.read(Offset(18), end, usize::MAX, true).unwrap().batches.len(), 4);
+    assert_eq!(reader.entries(Index(17), Index(21), usize::MAX).unwrap(), stored_all(&entries[6..]));
+    assert!(reader.entries(Index(15), Index(21), usize::MAX).is_err());
+}
+
+#[test]
+fn index_files_are_caches() {
+    let (mut rig, entries) = crashed(SMALL, 10, 0);
+    rig.close();
+    let whole = rig.restart();
+    let facts = rig.log.segments();
+    for change in [0, 1, 2] {
+        for sequence in 1..=4 {
+            let path = paths::index_path(&rig.folder(), sequence);
+            let Ok(mut bytes) = std::fs::read(&path) else { continue };
+            match change {
+                0 => bytes.clear(),
+                1 => bytes.truncate(bytes.len() - 1),
+                _ => *bytes.last_mut().unwrap() ^= 1,
+            }
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let again = rig.restart();
+        assert_eq!(rig.log.segments(), facts);
+        assert_eq!((again.chain, &again.terms), (whole.chain, &whole.terms));
+        assert_eq!(rig.entries(), stored_all(&entries));
+    }
+    rig.remove_indexes();
+    rig.restart();
+    assert_eq!(rig.log.segments(), facts);
+    assert!(paths::index_path(&rig.folder(), 1).exists(), "made anew");
+}
+
+#[test]
+fn an_index_file_of_an_older_history_is_not_believed() {
+    let (mut rig, entries) = crashed(SMALL, 4, 0);
+    let stale = std::fs::read(paths::index_path(&rig.folder(), 1)).unwrap();
+    let mut other = Script { index: 12, term: 7, offset: 3 };
+    let new = other.batches(4);
+    rig.append(&new);
+    rig.settle();
+    std::fs::write(paths::index_path(&rig.folder(), 1), stale).unwrap();
+    let recovered = rig.restart();
+    assert_eq!(recovered.terms, [(Index(11), Term(6)), (Index(12), Term(7))]);
+    let mut expected = vec![stored(&entries[0])];
+    expected.extend(stored_all(&new));
+    assert_eq!(rig.entries(), expected);
+}
+
+#[test]
+fn after_a_clean_stop_only_the_end_of_the_newest_segment_is_read() {
+    let (mut rig, _) = crashed(BIG, 5, 3);
+    rig.close();
+    // Damage below the checkpoint is found by whoever reads it, not by opening.
+    let place = rig.frames(1)[1].0;
+    rig.damage(1, payload_at(place) + 70, |bytes| bytes[0] ^= 1);
+    let recovered = rig.restart();
+    assert!(recovered.damage.is_empty());
+    assert_eq!(recovered.last_index, Index(18));
+    assert!(rig.log.reader().read(Offset(3), rig.log.last().2, 1, true).is_err());
+    assert_eq!(ranges(&rig.log.damage()), [(3, 5)]);
+}
+
+#[test]
+fn a_checkpoint_of_frames_that_were_cut_is_not_believed() {
+    let (mut rig, _) = crashed(BIG, 5, 0);
+    rig.close();
+    rig.restart();
+    let mut other = Script { index: 13, term: 7, offset: 6 };
+    rig.append(&other.batches(4));
+    rig.mark();
+    let recovered = rig.restart();
+    assert_eq!(recovered.terms, [(Index(11), Term(6)), (Index(13), Term(7))]);
+    assert_eq!(rig.entries().len(), 6);
+}
+
+#[test]
+fn producers_are_known_again_across_segments_and_without_index_files() {
+    let mut rig = Rig::new(SMALL);
+    let mut script = Script::start();
+    let mut entries: Vec<Entry> = Vec::new();
+    for n in 0..24 {
+        entries.push(script.produced(if n < 12 { 1 } else { 2 + n % 2 }, n as i32 * 2));
+    }
+    rig.append(&entries);
+    rig.settle();
+    assert!(rig.log.segments_len() > 2);
+    let with = rig.restart().producers;
+    rig.remove_indexes();
+    let without = rig.restart().producers;
+    assert_eq!(with, without);
+    let of = |id: i64| with.iter().filter(|b| b.producer_id == id).map(|b| b.first_sequence).collect::<Vec<_>>();
+    assert_eq!(of(1), [14, 16, 18, 20, 22]);
+    assert_eq!(of(2), [28, 32, 36, 40, 44]);
+    assert!(with.is_sorted_by_key(|batch| batch.index));
+    let last = with.last().unwrap();
+    assert_eq!((last.producer_id, last.epoch, last.count), (3, 1, 2));
+    assert_eq!((last.index, last.base_offset), (Index(34), Offset(46)));
+}
+
+#[test]
+fn producers_of_a_cut_suffix_are_forgotten() {
+    let mut rig = Rig::new(SMALL);
+    let mut script = Script::start();
+    let mut other = script;
+    let kept: Vec<Entry> = (0..8).map(|n| script.produced(1, n * 2)).collect();
+    for n in 0..8 {
+        other.produced(1, n * 2);
+    }
+    rig.append(&kept);
+    let cut: Vec<Entry> = (8..30).map(|n| script.produced(1, n * 2)).collect();
+    rig.append(&cut);
+    rig.mark();
+    other.term = 7;
+    rig.append(&[other.noop()]);
+    rig.settle();
+    for _ in 0..2 {
+        let producers = rig.restart().producers;
+        let sequences: Vec<i32> = producers.iter().map(|batch| batch.first_sequence).collect();
+        assert_eq!(sequences, [6, 8, 10, 12, 14]);
+    }
+}
+
+#[test]
+fn control_entries_are_given_above_what_is_applied() {
+    let mut rig = Rig::new(SMALL);
+    let mut script = Script::start();
+    let entries: Vec<Entry> =
+        (0..40).map(|n| if n % 4 == 0 { script.noop() } else { script.command("change") }).collect();
+    rig.append(&entries);
+    rig.settle();
+    let change = |what| crate::log::MetaChange { partition: PARTITION, what };
+    let round = crate::log::Round {
+        meta: vec![
+            change(crate::log::MetaField::Snapshot { index: Index(20), term: Term(6) }),
+            change(crate::log::MetaField::Conf { applied: Index(30), voters: Default::default() }),
+        ],
+        ..Default::default()
+    };
+    rig.disk.run(vec![round]).unwrap();
+    let recovered = rig.restart();
+    assert_eq!(recovered.control, entries[20..], "entries 31 and on");
+    let commands: Vec<u64> = recovered.commands.iter().map(|entry| entry.index.0).collect();
+    assert_eq!(commands, [21, 22, 24, 25, 26, 28, 29, 30]);
+}
+
+#[test]
+fn a_prepared_segment_is_taken_again_and_an_unfinished_one_goes() {
+    let mut rig = Rig::new(SMALL);
+    let mut script = Script::start();
+    rig.append(&script.batches(2));
+    rig.settle();
+    assert!(rig.segment(2).exists());
+    std::fs::write(rig.segment(3), [0; 5000]).unwrap();
+    rig.restart();
+    assert!(rig.segment(2).exists() && !rig.segment(3).exists());
+    rig.append(&script.batches(3));
+    rig.settle();
+    assert_eq!(rig.log.segments_len(), 2);
+    assert_eq!(rig.restart().last_index, Index(15));
+}
+
+#[test]
+fn a_torn_first_frame_leaves_the_segment_before_sealed() {
+    let (mut rig, entries) = crashed(SMALL, 3, 1);
+    let place = rig.frames(2)[0].0;
+    rig.damage(2, place, |bytes| bytes[5] ^= 1);
+    let recovered = rig.restart();
+    assert_eq!(recovered.last_index, Index(13));
+    assert!(!recovered.lost_end);
+    let mut script = Script { index: 14, term: 8, offset: 9 };
+    rig.append(&script.batches(1));
+    rig.settle();
+    rig.restart();
+    assert_eq!(rig.entries()[..3], stored_all(&entries[..3]));
+    assert_eq!(rig.entries()[3].term, Term(8));
+}
+
+#[test]
+fn a_damaged_first_frame_of_the_newest_segment_is_a_hole() {
+    let (mut rig, _) = crashed(SMALL, 6, 1);
+    for header in [vec![0xFF; FRAME_HEADER_BYTES], vec![0; FRAME_HEADER_BYTES]] {
+        let (mut rig, _) = crashed(SMALL, 6, 0);
+        rig.damage(2, SEGMENT_HEADER_BYTES, |bytes| bytes[..FRAME_HEADER_BYTES].copy_from_slice(&header));
+        let recovered = rig.restart();
+        assert_eq!(ranges(&recovered.damage), [(9, 11)]);
+        assert_eq!(recovered.last_index, Index(16));
+        assert!(!recovered.lost_end);
+    }
+    assert_eq!(rig.restart().last_index, Index(17));
+}
+
+#[test]
+fn a_damaged_segment_header_hides_nothing() {
+    let (mut rig, entries) = crashed(SMALL, 8, 0);
+    for sequence in [1, 3] {
+        rig.damage(sequence, 9, |bytes| bytes[0] ^= 1);
+    }
+    assert_eq!(rig.restart().last_index, Index(18));
+    assert_eq!(rig.entries(), stored_all(&entries));
+}
+
+#[test]
+fn a_file_of_another_log_is_refused() {
+    let (mut rig, _) = crashed(SMALL, 8, 0);
+    let header = SegmentHeader { partition: PARTITION, generation: 2, sequence: 2 };
+    rig.damage(2, 0, |bytes| bytes[..4096].copy_from_slice(&header.to_block()));
+    assert!(matches!(rig.try_reopen(), Err(OpenError::Header { error: HeaderError::Foreign, .. })));
+}
+
+#[test]
+fn an_unknown_kind_stops_the_log() {
+    let (mut rig, _) = crashed(BIG, 2, 1);
+    let (place, header) = rig.frames(1)[2];
+    rig.damage(1, place, |bytes| {
+        let mut changed = header.encode();
+        changed[5] = 77;
+        let crc = crc32fast::hash(&changed[..68]);
+        changed[68..].copy_from_slice(&crc.to_le_bytes());
+        bytes[..FRAME_HEADER_BYTES].copy_from_slice(&changed);
+    });
+    let error = rig.try_reopen().err().unwrap();
+    assert!(error.to_string().contains("entry kind 77"), "{error}");
+}
+
+#[test]
+fn segments_below_the_start_are_swept_when_their_removal_was_cut_short() {
+    let (mut rig, _) = crashed(SMALL, 8, 0);
+    let kept: Vec<_> = [1, 2].map(|n| (rig.segment(n), std::fs::read(rig.segment(n)).unwrap())).into();
+    rig.log.set_log_start(Offset(20), Index(18));
+    rig.settle();
+    for (path, bytes) in &kept {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let recovered = rig.restart();
+    assert_eq!(recovered.last_index, Index(18));
+    assert!(kept.iter().all(|(path, _)| !path.exists()));
+    assert!(recovered.damage.is_empty());
+}
