@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::damage::Hole;
 use super::index::{IndexEntry, SparseIndex};
-use super::producers::{ProducerFrame, ProducerFold};
+use super::producers::{ProducerFold, ProducerFrame};
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::{FrameHeader, Kind, Tip};
@@ -94,7 +94,8 @@ impl Contents {
 
     /// What a footer remembers, to go on from there.
     pub(super) fn resume(self, indexes: Arc<Indexes>) -> Contents {
-        let due = indexes.read().0.entries().last().map_or(0, |last| last.position.0 + super::INDEX_STEP_BYTES);
+        let due =
+            indexes.read().0.entries().last().map_or(0, |last| last.position.0 + super::INDEX_STEP_BYTES);
         Contents { indexes, due, ..self }
     }
 

@@ -53,8 +53,12 @@ impl Damage {
 
     /// The range that holds an offset.
     pub(super) fn at(&self, offset: Offset) -> Option<OffsetRange> {
-        let at = self.ranges.partition_point(|range| range.last < offset);
-        self.ranges.get(at).copied().filter(|range| range.first <= offset)
+        self.from(offset).filter(|range| range.first <= offset)
+    }
+
+    /// The first range that reaches to an offset or lies behind it.
+    pub(super) fn from(&self, offset: Offset) -> Option<OffsetRange> {
+        self.ranges.get(self.ranges.partition_point(|range| range.last < offset)).copied()
     }
 
     /// Forgets what lies before an offset: nobody can read it.

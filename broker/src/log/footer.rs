@@ -12,7 +12,7 @@ use prost::Message;
 use super::contents::{Contents, Indexes, OtherEntry};
 use super::damage::Hole;
 use super::index::{IndexEntry, SparseIndex};
-use super::producers::{ProducerFrame, ProducerFold};
+use super::producers::{ProducerFold, ProducerFrame};
 use super::segment::SegmentHeader;
 use super::time_index::{TimeEntry, TimeIndex};
 use super::{File, Fs, Kind, OpenMode, Tip, paths};

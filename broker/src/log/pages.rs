@@ -62,7 +62,8 @@ impl Pages {
 
     /// Up to `length` bytes from `position`; fewer only at the end of the file.
     pub(super) fn get(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
-        let length = usize::try_from(self.length.saturating_sub(position)).map_or(length, |left| left.min(length));
+        let length =
+            usize::try_from(self.length.saturating_sub(position)).map_or(length, |left| left.min(length));
         let end = position + length as u64;
         if position < self.start || end > self.start + self.window.len() as u64 {
             self.fill(position, length.max(WINDOW_BYTES))?;

@@ -155,33 +155,41 @@ impl Reader {
         verify: bool,
         out: &mut ReadBatches,
     ) -> Result<bool, ReadError> {
-        let damage = self.shared.damage().clone();
+        let known = self.shared.damage().clone();
+        let damaged = |from: Offset, to: Offset| known.from(from).filter(|range| range.first < to);
         let mut walk = Walk::from_offset(view, out.next_offset, verify);
         while out.next_offset < end && (out.bytes < max_bytes || out.batches.is_empty()) {
             let bad = match walk.step(end)? {
                 Step::End => {
                     // Nothing of the segment is left below `end`.
-                    out.next_offset = out.next_offset.max(view.next_offset.min(end));
-                    return Ok(true);
+                    let next = view.next_offset.min(end);
+                    let Some(range) = damaged(out.next_offset, next) else {
+                        out.next_offset = out.next_offset.max(next);
+                        return Ok(true);
+                    };
+                    range
                 }
-                Step::Frame { header, .. } if header.count == 0 || header.next_offset() <= out.next_offset => {
+                Step::Frame { header, .. }
+                    if header.count == 0 || header.next_offset() <= out.next_offset =>
+                {
                     continue;
                 }
-                Step::Frame { header, .. } if header.next_offset() > end => return Ok(false),
-                Step::Frame { header, position } => {
-                    match damage.at(header.base_offset) {
-                        Some(range) => range,
-                        None => match walk.payload(&header, position) {
-                            Ok(batch) => {
-                                out.bytes += batch.len();
-                                out.batches.push(batch);
-                                out.next_offset = header.next_offset();
-                                continue;
-                            }
-                            Err(_) => self.mark(header.base_offset, header.next_offset()),
-                        },
-                    }
+                Step::Frame { header, .. } if header.next_offset() > end => {
+                    out.next_offset = out.next_offset.max(header.base_offset.min(end));
+                    return Ok(false);
                 }
+                Step::Frame { header, position } => match damaged(out.next_offset, header.next_offset()) {
+                    Some(range) => range,
+                    None => match walk.payload(&header, position) {
+                        Ok(batch) => {
+                            out.bytes += batch.len();
+                            out.batches.push(batch);
+                            out.next_offset = header.next_offset();
+                            continue;
+                        }
+                        Err(_) => self.mark(header.base_offset, header.next_offset()),
+                    },
+                },
                 Step::Damaged { first, next } if next <= out.next_offset || next == first => continue,
                 Step::Damaged { first, next } => self.mark(first, next),
             };

@@ -60,7 +60,9 @@ pub struct Recovered {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The log was made on this disk, and is gone: a lost end. It is never made anew under the same replica id.
-    #[error("no segments in {path}, although entries up to {durable} were durable there: the replica's log is lost")]
+    #[error(
+        "no segments in {path}, although entries up to {durable} were durable there: the replica's log is lost"
+    )]
     Missing {
         /// The folder.
         path: PathBuf,
@@ -134,15 +136,26 @@ impl Log {
         config: LogConfig,
     ) -> Result<Recovered, OpenError> {
         let dir = paths::partition_dir(root, partition, meta.generation);
-        let survey = survey(&*fs, &dir, partition, meta)?;
+        let mut survey = survey(&*fs, &dir, partition, meta)?;
         let header = SegmentHeader { partition, generation: meta.generation, sequence: 0 };
-        let mut fold = Fold::new(&*fs, &dir, header, meta, config);
-        for pair in survey.segments.windows(2) {
-            fold.sealed(&pair[0], &pair[1])?;
-        }
-        let active = fold.active(&survey.segments[survey.active])?;
+        let (fold, active) = loop {
+            let mut fold = Fold::new(&*fs, &dir, header, meta, config);
+            for pair in survey.segments.windows(2) {
+                fold.sealed(&pair[0], &pair[1])?;
+            }
+            let active = fold.active(&survey.segments[survey.active])?;
+            if !(fold.lost_end && survey.take_next(&active.contents.tip)?) {
+                break (fold, active);
+            }
+        };
         let (entries, commands) = others(&fold, &survey, &active, meta)?;
-        Ok(assemble(Parts { fs: fs.clone(), dir: dir.clone(), partition, meta, config, survey }, fold, active, entries, commands))
+        Ok(assemble(
+            Parts { fs: fs.clone(), dir: dir.clone(), partition, meta, config, survey },
+            fold,
+            active,
+            entries,
+            commands,
+        ))
     }
 }
 
@@ -248,7 +261,8 @@ fn others(
             .iter()
             .filter(|other| other.index > applied || (other.kind == Kind::Command && other.index > snapshot));
         for other in wanted {
-            let Some(entry) = read_entry(segment, other.position.0).map_err(OpenError::io(&segment.path))? else {
+            let Some(entry) = read_entry(segment, other.position.0).map_err(OpenError::io(&segment.path))?
+            else {
                 continue; // damaged since it was folded: a reader finds that too
             };
             if entry.index > applied { above.push(entry) } else { commands.push(entry) }

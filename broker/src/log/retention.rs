@@ -28,8 +28,8 @@ pub fn log_start(
     let mut bytes: u64 = segments.iter().filter(held).map(|segment| segment.bytes).sum();
     let mut start = log_start;
     for segment in segments.iter().filter(held) {
-        let expired = config.retention_ms >= 0
-            && now_ms.saturating_sub(segment.last_append_time) > config.retention_ms;
+        let expired =
+            config.retention_ms >= 0 && now_ms.saturating_sub(segment.last_append_time) > config.retention_ms;
         let left = bytes.saturating_sub(segment.bytes);
         let surplus =
             segment.sealed && u64::try_from(config.retention_bytes).is_ok_and(|limit| left >= limit);

@@ -8,12 +8,13 @@ use caudal_proto::batch::{Builder, Codec, Producer};
 
 use super::segment::SEGMENT_HEADER_BYTES;
 use super::{
-    Disk, DiskFs, Entry, FRAME_HEADER_BYTES, FrameHeader, Fs, Job, Kind, Log, LogConfig, LogStart, MetaChange,
-    MetaField, MetaLog, OpenError, OpenMode, PartitionMeta, Recovered, Round, Voters, paths,
+    Disk, DiskFs, Entry, FRAME_HEADER_BYTES, FrameHeader, Fs, Job, Kind, Log, LogConfig, LogStart,
+    MetaChange, MetaField, MetaLog, OpenError, OpenMode, PartitionMeta, Recovered, Round, Voters, paths,
 };
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term, TopicId};
 
-pub(super) const PARTITION: PartitionId = PartitionId { topic: TopicId(uuid::Uuid::from_u128(77)), partition: 3 };
+pub(super) const PARTITION: PartitionId =
+    PartitionId { topic: TopicId(uuid::Uuid::from_u128(77)), partition: 3 };
 
 /// The first index of the logs here.
 pub(super) const FIRST: u64 = 11;
@@ -187,6 +188,11 @@ impl Rig {
         let meta = MetaLog::open(self.fs.clone(), self.dir.path()).unwrap();
         self.disk = Disk::new(self.fs.clone(), self.dir.path().to_owned(), meta);
         Log::open(self.fs.clone(), self.dir.path(), PARTITION, &self.meta(), self.config)
+    }
+
+    /// The log alone is opened again, with the meta record there is.
+    pub(super) fn open_log(&self) -> Recovered {
+        Log::open(self.fs.clone(), self.dir.path(), PARTITION, &self.meta(), self.config).unwrap()
     }
 
     /// As [`Rig::reopen`], and goes on with the log; what comes back holds the old one.

@@ -109,11 +109,7 @@ fn torn(pages: &Pages, position: u64, length: u64) -> Result<ScanEnd, ScanError>
 /// A payload may hold bytes that look like frames, made by whoever sent it. They cannot lead to the end of the log,
 /// because its writer did not know the checksums of the frames around it. So of all the runs of frames that validate
 /// among themselves the one that ends last is believed.
-pub(super) fn resync(
-    pages: &mut Pages,
-    tip: &Tip,
-    from: u64,
-) -> io::Result<Option<(FrameHeader, u64)>> {
+pub(super) fn resync(pages: &mut Pages, tip: &Tip, from: u64) -> io::Result<Option<(FrameHeader, u64)>> {
     let mut best: Option<(FrameHeader, u64, u64)> = None;
     let mut visited: Vec<u64> = Vec::new();
     let mut at = from + 1;

@@ -53,14 +53,7 @@ impl Shared {
     pub(super) fn new(fs: Arc<dyn Fs>, dir: PathBuf, segments: Segments, damage: Damage) -> Shared {
         let recent_from = AtomicI64::new(segments.active.next_offset().0);
         let segments = ArcSwap::from_pointee(segments);
-        Shared {
-            fs,
-            dir,
-            segments,
-            damage: Mutex::new(damage),
-            recent_from,
-            loaded: Mutex::default(),
-        }
+        Shared { fs, dir, segments, damage: Mutex::new(damage), recent_from, loaded: Mutex::default() }
     }
 
     pub(super) fn segments(&self) -> Arc<Segments> {

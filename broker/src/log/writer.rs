@@ -21,7 +21,8 @@ use super::reader::Reader;
 use super::segment::{Active, SegmentHeader};
 use super::shared::Shared;
 use super::{
-    Entry, FRAME_HEADER_BYTES, Fatal, FrameHeader, Fs, Kind, LogStart, OffsetRange, SegmentFacts, Tip, is_no_space,
+    Entry, FRAME_HEADER_BYTES, Fatal, FrameHeader, Fs, Kind, LogStart, OffsetRange, SegmentFacts, Tip,
+    is_no_space,
 };
 use crate::ids::{Index, Offset, PartitionId, Term};
 use crate::limits::RECENT_TAIL_BYTES;
@@ -312,7 +313,10 @@ impl Log {
         } else {
             return Ok(());
         };
-        Err(self.broken(&format!("the {wrong} of entry {} does not follow entry {:?}", entry.index, self.appended)))
+        Err(self.broken(&format!(
+            "the {wrong} of entry {} does not follow entry {:?}",
+            entry.index, self.appended
+        )))
     }
 }
 

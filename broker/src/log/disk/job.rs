@@ -24,9 +24,7 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
             let snapshot = Snapshot { index, term, data };
             ("snapshot", partition, snapshot::write(fs, root, partition, &snapshot))
         }
-        Job::Remove { partition, files } => {
-            ("old files", partition, remove(fs, &files))
-        }
+        Job::Remove { partition, files } => ("old files", partition, remove(fs, &files)),
         Job::RemoveLog { partition } => ("deleted log", partition, remove_log(fs, root, partition)),
     };
     match done {

@@ -73,7 +73,12 @@ fn in_segment(
 }
 
 /// The first such record of a batch; of one that does not decode, its first record.
-fn in_batch(header: &FrameHeader, batch: &Bytes, timestamp_ms: i64, log_start: Offset) -> Option<(Offset, i64)> {
+fn in_batch(
+    header: &FrameHeader,
+    batch: &Bytes,
+    timestamp_ms: i64,
+    log_start: Offset,
+) -> Option<(Offset, i64)> {
     let whole = Some((header.base_offset.max(log_start), header.max_timestamp));
     let Ok(records) = caudal_proto::batch::records(batch, INFLATE_BYTES_MAX) else { return whole };
     for record in records {

@@ -26,7 +26,9 @@ impl Reader {
                 None => segments.live(),
             };
             if next <= view.base.index {
-                return Err(below_start(&segments));
+                let first = segments.sealed.first().map_or(segments.active.base, |sealed| sealed.base);
+                let lost = ReadError::DamagedEntry { index: next };
+                return Err(if next <= first.index { below_start(&segments) } else { lost });
             }
             if next > view.last_index {
                 break;
@@ -51,9 +53,10 @@ fn read_segment(
 ) -> Result<(), ReadError> {
     let mut pages = Pages::new(view.file.clone(), From::Cache)?.cut(view.end);
     let known = view.indexes.read().0.by_index(from);
-    let (mut position, mut index) = known.map_or((Position(SEGMENT_HEADER_BYTES), view.base.index.next()), |entry| {
-        (entry.position, entry.index)
-    });
+    let (mut position, mut index) = known
+        .map_or((Position(SEGMENT_HEADER_BYTES), view.base.index.next()), |entry| {
+            (entry.position, entry.index)
+        });
     while index < to && index <= view.last_index && (*bytes < max_bytes || entries.is_empty()) {
         let damaged = || ReadError::DamagedEntry { index: index.max(from) };
         let header = FrameHeader::parse(pages.get(position.0, FRAME_HEADER_BYTES)?).map_err(|_| damaged())?;

@@ -56,7 +56,9 @@ impl<'a> Walk<'a> {
 
     fn from_entry(view: &'a View, entry: Option<IndexEntry>, verify: bool) -> Walk<'a> {
         let (position, tip, chained) = match entry {
-            Some(entry) if entry.position.0 > SEGMENT_HEADER_BYTES => (entry.position.0, before(&entry), false),
+            Some(entry) if entry.position.0 > SEGMENT_HEADER_BYTES => {
+                (entry.position.0, before(&entry), false)
+            }
             _ => (SEGMENT_HEADER_BYTES, view.base, true),
         };
         Walk { view, position, tip, chained, verify, populated: position }

@@ -11,7 +11,7 @@ use crate::log::damage::Hole;
 use crate::log::pages::From;
 use crate::log::producers::ProducerFold;
 use crate::log::scan::{ScanEnd, scan};
-use crate::log::segment::{Active, SegmentHeader, Sealed};
+use crate::log::segment::{Active, Sealed, SegmentHeader};
 use crate::log::writer::LogConfig;
 use crate::log::{FRAME_HEADER_BYTES, FrameHeader, Fs, PartitionMeta, footer};
 
@@ -132,9 +132,9 @@ impl<'a> Fold<'a> {
     /// What the `.idx` of the newest segment says, if it speaks only of frames that are durable and that are there.
     fn checkpoint(&self, found: &Found, pages: &mut Pages) -> Result<Option<Contents>, OpenError> {
         let known = footer::read(self.fs, self.dir, &self.header(found));
-        let Some(contents) = known.filter(|contents| {
-            contents.base == self.tip && contents.tip.index.0 <= self.meta.durable_index
-        }) else {
+        let Some(contents) = known
+            .filter(|contents| contents.base == self.tip && contents.tip.index.0 <= self.meta.durable_index)
+        else {
             return Ok(None);
         };
         let Some(position) = contents.last_position else { return Ok(None) };

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::OpenError;
 use crate::ids::{Index, PartitionId};
 use crate::log::pages::{From, Pages};
+use crate::log::scan::resync;
 use crate::log::segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, footer, paths};
+use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, Tip, footer, paths};
 
 /// What lies where a segment's first frame would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,25 @@ pub(super) struct Survey {
     pub(super) active: usize,
     /// The segment prepared behind it.
     pub(super) next: Option<Found>,
+}
+
+impl Survey {
+    /// Takes the prepared segment for the newest one if frames lie in it behind a first header that became zeros;
+    /// `tip` is where the log ends otherwise, below its durable mark. Says whether it did.
+    pub(super) fn take_next(&mut self, tip: &Tip) -> Result<bool, OpenError> {
+        let Some(next) = &self.next else { return Ok(false) };
+        let found = Pages::new(next.file.clone(), From::Disk)
+            .and_then(|mut pages| resync(&mut pages, tip, SEGMENT_HEADER_BYTES))
+            .map_err(OpenError::io(&next.path))?;
+        if found.is_none() {
+            return Ok(false);
+        }
+        if let Some(next) = self.next.take() {
+            self.segments.push(Found { first: First::Other, ..next });
+            self.active += 1;
+        }
+        Ok(true)
+    }
 }
 
 /// Opens and syncs the files of a log, and sweeps what an interrupted job left behind.
@@ -89,7 +109,9 @@ fn find(fs: &dyn Fs, dir: &Path, header: &SegmentHeader) -> Result<Option<Found>
     let io = |source| OpenError::Io { path: path.clone(), source };
     let file = fs.open(&path, OpenMode::ReadWrite).map_err(io)?;
     file.sync().map_err(io)?;
-    let mut pages = Pages::new(file.clone(), From::Disk).map_err(io)?.cut(SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES as u64);
+    let mut pages = Pages::new(file.clone(), From::Disk)
+        .map_err(io)?
+        .cut(SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES as u64);
     let length = file.len().map_err(io)?;
     let block = pages.get(0, SEGMENT_HEADER_BYTES as usize + FRAME_HEADER_BYTES).map_err(io)?;
     let frame = block.get(SEGMENT_HEADER_BYTES as usize..).unwrap_or_default();

@@ -64,20 +64,27 @@ fn everything_written_is_there_again_and_is_synced_by_opening() {
 
 #[test]
 fn a_torn_tail_is_cut_at_every_byte() {
-    let (rig, entries) = crashed(BIG, 2, 2);
+    let mut rig = Rig::new(BIG);
+    let mut script = Script::start();
+    let entries: Vec<Entry> = (0..4).map(|_| script.sized(1)).collect();
+    rig.append(&entries[..2]);
+    rig.mark();
+    rig.append(&entries[2..]);
+    rig.settle();
     let frames = rig.frames(1);
-    let (start, end) = (frames[2].0, frames[3].0 + frames[3].1.frame_bytes());
+    let (start, middle, end) = (frames[2].0, frames[3].0, frames[3].0 + frames[3].1.frame_bytes());
     let whole = std::fs::read(rig.segment(1)).unwrap();
-    drop(rig);
-    let (mut rig, _) = crashed(BIG, 2, 2);
     for torn in start..end {
         let mut bytes = whole.clone();
-        bytes[torn as usize..end as usize].fill(0);
+        bytes[torn as usize..end as usize].fill(if torn % 8 == 0 { 0 } else { 0xEE });
         std::fs::write(rig.segment(1), &bytes).unwrap();
-        let recovered = rig.restart();
-        let left = if torn < frames[3].0 { 2 } else { 3 };
+        let recovered = rig.open_log();
+        // Zeros in the place of zeros are no tear.
+        let intact = |to: u64| bytes[..to as usize] == whole[..to as usize];
+        let left = 2 + usize::from(intact(middle)) + usize::from(intact(end));
         assert_eq!(recovered.last_index, Index(FIRST - 1 + left as u64), "torn at {torn}");
         assert!(!recovered.lost_end && recovered.damage.is_empty());
+        rig.log = recovered.log;
         assert_eq!(rig.entries(), stored_all(&entries[..left]));
     }
 }
@@ -274,6 +281,9 @@ fn index_files_are_caches() {
         for sequence in 1..=4 {
             let path = paths::index_path(&rig.folder(), sequence);
             let Ok(mut bytes) = std::fs::read(&path) else { continue };
+            if bytes.is_empty() {
+                continue;
+            }
             match change {
                 0 => bytes.clear(),
                 1 => bytes.truncate(bytes.len() - 1),
@@ -350,7 +360,8 @@ fn producers_are_known_again_across_segments_and_without_index_files() {
     rig.remove_indexes();
     let without = rig.restart().producers;
     assert_eq!(with, without);
-    let of = |id: i64| with.iter().filter(|b| b.producer_id == id).map(|b| b.first_sequence).collect::<Vec<_>>();
+    let of =
+        |id: i64| with.iter().filter(|b| b.producer_id == id).map(|b| b.first_sequence).collect::<Vec<_>>();
     assert_eq!(of(1), [14, 16, 18, 20, 22]);
     assert_eq!(of(2), [28, 32, 36, 40, 44]);
     assert!(with.is_sorted_by_key(|batch| batch.index));
@@ -439,7 +450,6 @@ fn a_torn_first_frame_leaves_the_segment_before_sealed() {
 
 #[test]
 fn a_damaged_first_frame_of_the_newest_segment_is_a_hole() {
-    let (mut rig, _) = crashed(SMALL, 6, 1);
     for header in [vec![0xFF; FRAME_HEADER_BYTES], vec![0; FRAME_HEADER_BYTES]] {
         let (mut rig, _) = crashed(SMALL, 6, 0);
         rig.damage(2, SEGMENT_HEADER_BYTES, |bytes| bytes[..FRAME_HEADER_BYTES].copy_from_slice(&header));
@@ -447,8 +457,8 @@ fn a_damaged_first_frame_of_the_newest_segment_is_a_hole() {
         assert_eq!(ranges(&recovered.damage), [(9, 11)]);
         assert_eq!(recovered.last_index, Index(16));
         assert!(!recovered.lost_end);
+        assert_eq!(rig.log.segments_len(), 2);
     }
-    assert_eq!(rig.restart().last_index, Index(17));
 }
 
 #[test]

@@ -44,7 +44,9 @@ impl Log {
     /// Cuts entries from an index on: waiting ones at once, written ones as soon as no durable mark speaks of them.
     pub(super) fn truncate(&mut self, from: Index) -> Result<(), Fatal> {
         if from < self.start.first_index {
-            return Err(self.broken(&format!("entry {from} lies before the log's first, {}", self.start.first_index)));
+            return Err(
+                self.broken(&format!("entry {from} lies before the log's first, {}", self.start.first_index))
+            );
         }
         self.truncations += 1;
         while self.waiting.back().is_some_and(|entry| entry.index >= from) {
@@ -91,7 +93,8 @@ impl Log {
     }
 
     fn cut_at(&self, from: Index) -> Result<Cut, Fatal> {
-        let broken = |error: ScanError| self.broken(&format!("reading before a cut at entry {from}: {error}"));
+        let broken =
+            |error: ScanError| self.broken(&format!("reading before a cut at entry {from}: {error}"));
         let segments = self.shared.segments();
         let Some(sealed) = segments.sealed_at(from) else {
             let contents = self.active.contents_before(from).map_err(broken)?;
@@ -124,7 +127,12 @@ impl Log {
             producers = footer::read(&*self.fs, &self.dir, &sealed.header).map(|contents| {
                 let mut known = ProducerFold::default();
                 let first = sealed.base.index.next();
-                contents.producers.batches().into_iter().filter(|b| b.index < first).for_each(|b| known.push(b));
+                contents
+                    .producers
+                    .batches()
+                    .into_iter()
+                    .filter(|b| b.index < first)
+                    .for_each(|b| known.push(b));
                 known
             });
         }

@@ -135,7 +135,8 @@ impl Log {
 
     fn wants_mark(&self, now_ms: i64) -> bool {
         self.synced > self.mark.recorded
-            && (self.mark.due || now_ms.saturating_sub(self.mark.last_ms).saturating_abs() >= DURABLE_MARK_LAG_MS)
+            && (self.mark.due
+                || now_ms.saturating_sub(self.mark.last_ms).saturating_abs() >= DURABLE_MARK_LAG_MS)
     }
 
     /// The mark speaks only of syncs that are complete before the round begins.

@@ -15,9 +15,7 @@ pub(in crate::log) enum Next {
     /// Not asked for.
     None,
     /// There was no room for it, at a time in ms.
-    Refused {
-        at_ms: i64,
-    },
+    Refused { at_ms: i64 },
     /// A job makes it.
     Preparing,
     /// It is there, durably, and has no frames.
@@ -61,10 +59,16 @@ impl Log {
         let log_start = self.start.log_start;
         let below = |next_offset: Offset, last: Index| next_offset <= log_start && last <= applied;
         let segments = self.shared.segments();
-        let count =
-            segments.sealed.iter().take_while(|sealed| below(sealed.tip.next_offset, sealed.tip.index)).count();
+        let count = segments
+            .sealed
+            .iter()
+            .take_while(|sealed| below(sealed.tip.next_offset, sealed.tip.index))
+            .count();
         let tip = self.active.contents.tip;
-        if count == segments.sealed.len() && !self.active.contents.is_empty() && below(tip.next_offset, tip.index) {
+        if count == segments.sealed.len()
+            && !self.active.contents.is_empty()
+            && below(tip.next_offset, tip.index)
+        {
             self.roll = true;
         }
         for sealed in &segments.sealed[..count] {
@@ -127,11 +131,8 @@ impl Log {
         let old = std::mem::replace(&mut self.active, new);
         let contents = Contents { producers, ..old.contents };
         footer::write(&*self.fs, &self.dir, &header, &contents);
-        let loaded = Loaded {
-            file: old.file.clone(),
-            map: old.live.map.clone(),
-            indexes: contents.indexes.clone(),
-        };
+        let loaded =
+            Loaded { file: old.file.clone(), map: old.live.map.clone(), indexes: contents.indexes.clone() };
         self.shared.keep(old.sequence, Arc::new(loaded));
         let segments = self.shared.segments();
         let mut sealed = segments.sealed.clone();

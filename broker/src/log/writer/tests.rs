@@ -272,7 +272,10 @@ fn a_cut_into_a_sealed_segment_removes_those_behind_it_first_the_newest_first() 
     assert_eq!(rig.log.written(), Index(16));
     assert_eq!(rig.entries()[2..], entries.iter().map(stored).collect::<Vec<_>>());
     let recovered = rig.restart();
-    assert_eq!((recovered.last_index, recovered.terms), (Index(16), vec![(Index(11), Term(6)), (Index(13), Term(7))]));
+    assert_eq!(
+        (recovered.last_index, recovered.terms),
+        (Index(16), vec![(Index(11), Term(6)), (Index(13), Term(7))])
+    );
 }
 
 #[test]
@@ -316,7 +319,11 @@ fn log_start_drops_whole_segments_below_both_marks_after_the_meta_record() {
     assert_eq!(jobs(&round), ["remove 0000000001.log"]);
     rig.finish(round);
     assert!(!rig.segment(1).exists());
-    assert_eq!(rig.offsets(), [(12, 14), (15, 17), (18, 20), (21, 23)], "the batch that holds the start is whole");
+    assert_eq!(
+        rig.offsets(),
+        [(12, 14), (15, 17), (18, 20), (21, 23)],
+        "the batch that holds the start is whole"
+    );
     let recovered = rig.restart();
     assert_eq!((recovered.last_index, rig.log.start()), (Index(18), start));
     assert_eq!(rig.log.segments()[0].first_index, Index(14));
