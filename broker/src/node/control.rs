@@ -43,7 +43,8 @@ impl Node {
             control.catalog = Catalog::restore(snapshot).map_err(|error| error.to_string())?;
         }
         for entry in &boot.commands {
-            let command = Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
+            let command =
+                Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
             control.catalog.apply(command);
         }
         control.changed = true;
@@ -107,12 +108,16 @@ impl Node {
     /// Applies a committed command. Only the control partition has any.
     pub(super) fn apply_command(&mut self, id: PartitionId, entry: &Entry) -> Result<(), String> {
         let Some(control) = self.control.as_mut().filter(|_| id == PartitionId::CONTROL) else {
-            return Err(format!("entry {} is a command, and the partition has no state machine", entry.index));
+            return Err(format!(
+                "entry {} is a command, and the partition has no state machine",
+                entry.index
+            ));
         };
         if entry.index <= control.applied {
             return Ok(());
         }
-        let command = Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
+        let command =
+            Command::decode(&entry.payload).map_err(|error| format!("entry {}: {error}", entry.index))?;
         let (reply, deltas) = control.catalog.apply(command);
         (control.applied, control.applied_term) = (entry.index, entry.term);
         control.changed = true;
@@ -129,7 +134,10 @@ impl Node {
             Delta::Grown { topic, first } => self.tell_shards(&topic, first as usize),
             Delta::Configured(topic) => {
                 for (partition, _) in topic.placements() {
-                    self.to_shard(partition, ShardMessage::Configure { partition, config: Arc::clone(&topic.config) });
+                    self.to_shard(
+                        partition,
+                        ShardMessage::Configure { partition, config: Arc::clone(&topic.config) },
+                    );
                 }
             }
             Delta::Deleted(topic) => {
@@ -155,11 +163,17 @@ impl Node {
     fn tell_shards(&mut self, topic: &Topic, from: usize) {
         let name = Arc::clone(&topic.name);
         let uuid = self.options.identity.node_uuid;
-        let here = self.control.as_ref().and_then(|control| control.catalog.member_by_uuid(uuid)).map(|member| member.id);
+        let here = self
+            .control
+            .as_ref()
+            .and_then(|control| control.catalog.member_by_uuid(uuid))
+            .map(|member| member.id);
         for (partition, placement) in topic.placements().skip(from) {
             let replicas: BTreeMap<ReplicaId, NodeId> =
                 placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect();
-            let Some((_, replica)) = placement.replicas.iter().find(|(node, _)| Some(*node) == here) else { continue };
+            let Some((_, replica)) = placement.replicas.iter().find(|(node, _)| Some(*node) == here) else {
+                continue;
+            };
             let message = ShardMessage::Assign {
                 partition,
                 replica: *replica,
@@ -207,7 +221,8 @@ impl Node {
             }
             _ if ready && !control.registering => {
                 control.registering = true;
-                let command = Command::RegisterNode { uuid: *node_uuid, address: address.clone(), level: LEVEL };
+                let command =
+                    Command::RegisterNode { uuid: *node_uuid, address: address.clone(), level: LEVEL };
                 self.propose_command(now, &command);
             }
             _ => {}

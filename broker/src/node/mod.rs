@@ -175,7 +175,9 @@ impl Node {
         self.dirty.is_empty()
             && self.outputs.is_empty()
             && self.partitions.values().all(|partition| match &partition.life {
-                Life::Live(live) => live.waiters.is_empty() && live.replica.persisted_index() == live.replica.last_index(),
+                Life::Live(live) => {
+                    live.waiters.is_empty() && live.replica.persisted_index() == live.replica.last_index()
+                }
                 Life::Opening | Life::Closed { .. } => true,
             })
     }
@@ -226,7 +228,8 @@ impl Node {
             let why = "acknowledged records at its end are missing from the disk; what is left can be read";
             return self.close(id, why);
         }
-        let draw = crc32fast::hash(&[&id.to_bytes()[..], &seed.to_le_bytes(), &incarnation.to_le_bytes()].concat());
+        let draw =
+            crc32fast::hash(&[&id.to_bytes()[..], &seed.to_le_bytes(), &incarnation.to_le_bytes()].concat());
         let ticks = ELECTION_TICKS + draw as usize % ELECTION_TICKS;
         self.guarded(now, id, |node| {
             if id == PartitionId::CONTROL {
@@ -256,7 +259,10 @@ impl Node {
             ShardMessage::Delete { partition } => {
                 if let Some(mut gone) = self.partitions.remove(&partition) {
                     self.uncommitted_bytes -= gone.uncommitted_bytes();
-                    gone.fail_waiters(&Refusal::UnknownTopicId { id: partition.topic.to_string() }, &mut self.outputs);
+                    gone.fail_waiters(
+                        &Refusal::UnknownTopicId { id: partition.topic.to_string() },
+                        &mut self.outputs,
+                    );
                 }
                 self.dirty.remove(&partition);
                 self.outputs.push_back(Output::Delete { partition });

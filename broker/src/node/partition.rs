@@ -197,19 +197,31 @@ impl Live {
     }
 
     /// Answers those who wait for a write alone. Above the bound they wait for the disk to catch up.
-    pub(super) fn answer_written(&mut self, replicas: &BTreeMap<ReplicaId, NodeId>, out: &mut VecDeque<Output>) {
+    pub(super) fn answer_written(
+        &mut self,
+        replicas: &BTreeMap<ReplicaId, NodeId>,
+        out: &mut VecDeque<Output>,
+    ) {
         while self.uncommitted_bytes <= EARLY_ANSWER_BYTES_MAX {
             let Some((ticket, awaited)) = self.waiters.pop_written(self.written) else { return };
             let Awaited::Batch(place) = awaited else { continue };
             let (voters, synced) = self.replica.synced_at(place.index);
             let here = [self.replica.id()];
-            let receipt = place.receipt(located(&voters, replicas), located(&synced, replicas), located(&here, replicas));
+            let receipt = place.receipt(
+                located(&voters, replicas),
+                located(&synced, replicas),
+                located(&here, replicas),
+            );
             out.push_back(Output::Reply { ticket, reply: Reply::Produced(Ok(receipt)) });
         }
     }
 
     /// Answers those whose entry is committed; fails all when leadership ended.
-    pub(super) fn answer_committed(&mut self, replicas: &BTreeMap<ReplicaId, NodeId>, out: &mut VecDeque<Output>) {
+    pub(super) fn answer_committed(
+        &mut self,
+        replicas: &BTreeMap<ReplicaId, NodeId>,
+        out: &mut VecDeque<Output>,
+    ) {
         let leads = self.replica.is_leader().then(|| self.replica.term());
         if self.leading.is_some() && self.leading != leads {
             self.waiters.fail(&Refusal::UnknownOutcome, out);
@@ -231,9 +243,9 @@ impl Live {
                     )))
                 }
                 Awaited::Trim { before, after } => Reply::Trimmed(Ok((before, after))),
-                Awaited::Command(answered) => {
-                    Reply::Control(result.map(|applied| answered.complete(applied)).ok_or(Refusal::UnknownOutcome))
-                }
+                Awaited::Command(answered) => Reply::Control(
+                    result.map(|applied| answered.complete(applied)).ok_or(Refusal::UnknownOutcome),
+                ),
             };
             out.push_back(Output::Reply { ticket, reply });
         }
@@ -291,13 +303,16 @@ pub(super) fn apply(
     match entry.kind {
         Kind::Batch | Kind::Noop | Kind::Command => {}
         Kind::SetLogStart => {
-            let offset: [u8; 8] = entry
-                .payload
-                .as_ref()
-                .try_into()
-                .map_err(|_| format!("entry {} moves the log start and carries no offset", entry.index))?;
+            let offset: [u8; 8] =
+                entry.payload.as_ref().try_into().map_err(|_| {
+                    format!("entry {} moves the log start and carries no offset", entry.index)
+                })?;
             live.log_start = live.log_start.max(Offset(i64::from_le_bytes(offset)));
-            out.push_back(Output::SetLogStart { partition: id, offset: live.log_start, applied: entry.index });
+            out.push_back(Output::SetLogStart {
+                partition: id,
+                offset: live.log_start,
+                applied: entry.index,
+            });
         }
         Kind::ConfChange | Kind::ConfChangeV2 => {
             let voters = live.replica.apply_conf_change(entry)?;

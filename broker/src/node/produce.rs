@@ -32,7 +32,9 @@ impl Node {
             Ok(Some(receipt)) => {
                 self.outputs.push_back(Output::Reply { ticket, reply: Reply::Produced(Ok(receipt)) });
             }
-            Err(refusal) => self.outputs.push_back(Output::Reply { ticket, reply: Reply::Produced(Err(refusal)) }),
+            Err(refusal) => {
+                self.outputs.push_back(Output::Reply { ticket, reply: Reply::Produced(Err(refusal)) })
+            }
         }
     }
 
@@ -58,8 +60,12 @@ impl Node {
         let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
         let header = batch.header;
         if header.has_producer() {
-            let verdict =
-                live.producers.check(header.producer_id, header.producer_epoch, header.base_sequence, header.count as u32);
+            let verdict = live.producers.check(
+                header.producer_id,
+                header.producer_epoch,
+                header.base_sequence,
+                header.count as u32,
+            );
             match verdict {
                 Verdict::Accept => {}
                 Verdict::Refuse(refusal) => return Err(refusal),
@@ -70,9 +76,21 @@ impl Node {
                 }
                 Verdict::DuplicateCommitted { index, term, base_offset, append_time } => {
                     let count = header.count as u32;
-                    let place = Place { partition: id, index, term, base_offset, count, append_time, duplicate: true };
+                    let place = Place {
+                        partition: id,
+                        index,
+                        term,
+                        base_offset,
+                        count,
+                        append_time,
+                        duplicate: true,
+                    };
                     let (voters, synced) = live.replica.synced_at(index);
-                    return Ok(Some(place.receipt(located(&voters, replicas), located(&synced, replicas), Vec::new())));
+                    return Ok(Some(place.receipt(
+                        located(&voters, replicas),
+                        located(&synced, replicas),
+                        Vec::new(),
+                    )));
                 }
             }
         }
@@ -141,7 +159,11 @@ impl Node {
         let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
         let end = live.replica.offset_after(live.replica.commit());
         if before > end || before.0 < 0 {
-            return Err(Refusal::OffsetOutOfRange { offset: before, log_start: live.log_start, high_watermark: end });
+            return Err(Refusal::OffsetOutOfRange {
+                offset: before,
+                log_start: live.log_start,
+                high_watermark: end,
+            });
         }
         let (from, to) = (live.log_start, live.log_start.max(before));
         if validate_only || to == from {
@@ -179,7 +201,9 @@ impl Node {
     }
 
     fn propose_log_start(&mut self, now: Now, id: PartitionId, to: Offset) -> Option<crate::ids::Index> {
-        let Some(Partition { life: Life::Live(live), .. }) = self.partitions.get_mut(&id) else { return None };
+        let Some(Partition { life: Life::Live(live), .. }) = self.partitions.get_mut(&id) else {
+            return None;
+        };
         let payload = Bytes::copy_from_slice(&to.0.to_le_bytes());
         let bytes = (payload.len() + FRAME_HEADER_BYTES) as u64;
         let proposal = Proposal { kind: Kind::SetLogStart, count: 0, max_timestamp: -1, payload };

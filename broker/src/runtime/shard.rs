@@ -19,7 +19,8 @@ use std::sync::Arc;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
 use crate::limits::{RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
-    FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader, Recovered, Round, Voters,
+    FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader, Recovered,
+    Round, Voters,
 };
 use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
 use crate::state::{Catalog, Request, TopicConfig};
@@ -300,7 +301,10 @@ impl Shard {
 
     /// Whether nothing that was begun is unfinished: after [`ShardInput::Stop`], the time to close.
     pub fn is_drained(&self) -> bool {
-        self.node.is_settled() && self.in_flight.is_none() && self.gathering.is_empty() && self.touched.is_empty()
+        self.node.is_settled()
+            && self.in_flight.is_none()
+            && self.gathering.is_empty()
+            && self.touched.is_empty()
     }
 
     /// The last round: the marks of logs that are whole.

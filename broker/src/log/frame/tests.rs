@@ -92,7 +92,7 @@ fn a_batch_is_stamped_on_its_way_and_the_entry_keeps_its_bytes() {
 #[test]
 fn a_frame_is_the_same_for_the_producer_s_bytes_and_for_stored_ones() {
     let entry = Script { index: 20, term: 9, offset: 1234 }.batch();
-    assert_eq!(written(&[entry.clone()]), written(&[stored(&entry)]));
+    assert_eq!(written(std::slice::from_ref(&entry)), written(&[stored(&entry)]));
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn entries_that_do_not_follow_are_refused() {
         Entry { kind: Kind::Noop, ..good.clone() },
         Entry { payload: bytes::Bytes::from_static(b"short"), ..good.clone() },
     ] {
-        assert!(rig.log.append(&[wrong.clone()]).is_err(), "{wrong:?}");
+        assert!(rig.log.append(std::slice::from_ref(&wrong)).is_err(), "{wrong:?}");
     }
     rig.append(&[good]);
     assert_eq!(rig.log.written(), Index(14));

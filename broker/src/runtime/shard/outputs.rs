@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
 use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-use crate::log;
 use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
+use crate::log;
 use crate::log::{
-    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Recovered, Voters,
-    read_snapshot,
+    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Recovered,
+    Voters, read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
 use crate::state::{ProducerFrame, TopicConfig};
@@ -28,9 +28,13 @@ impl Shard {
                 self.node.handle(now, Input::Fetched { partition, incarnation, entries });
             }
             Output::Commit { partition, index } => self.change(partition, MetaField::Commit(index)),
-            Output::Conf { partition, applied, voters } => self.change(partition, MetaField::Conf { applied, voters }),
+            Output::Conf { partition, applied, voters } => {
+                self.change(partition, MetaField::Conf { applied, voters })
+            }
             Output::Reply { ticket, reply } => self.effects.push_back(Effect::Reply { ticket, reply }),
-            Output::Publish { partition, view } => self.effects.push_back(Effect::Publish { partition, view }),
+            Output::Publish { partition, view } => {
+                self.effects.push_back(Effect::Publish { partition, view })
+            }
             Output::Open { partition, replica, voters, config, topic } => {
                 self.open(now, partition, replica, voters, config, topic);
             }
@@ -45,9 +49,12 @@ impl Shard {
                 self.effects.push_back(Effect::Configured { partition, config });
             }
             Output::Delete { partition } => self.delete(partition),
-            Output::SetLogStart { partition, offset, applied } => self.set_log_start(partition, offset, applied),
+            Output::SetLogStart { partition, offset, applied } => {
+                self.set_log_start(partition, offset, applied)
+            }
             Output::Snapshot { partition, index, term, data } => {
-                let before = self.logs.get(&partition).map_or(Index(0), |open| Index(open.meta.snapshot_index));
+                let before =
+                    self.logs.get(&partition).map_or(Index(0), |open| Index(open.meta.snapshot_index));
                 self.snapshots.insert(partition, Snapshotting { index, term, before });
                 self.job(Owner::Snapshot(partition), Job::Snapshot { partition, index, term, data });
             }
@@ -172,7 +179,11 @@ impl Shard {
         self.node.handle(now, Input::Opened { partition, boot });
     }
 
-    fn read_snapshot(&self, partition: PartitionId, meta: &PartitionMeta) -> Result<Option<bytes::Bytes>, String> {
+    fn read_snapshot(
+        &self,
+        partition: PartitionId,
+        meta: &PartitionMeta,
+    ) -> Result<Option<bytes::Bytes>, String> {
         if meta.snapshot_index == 0 {
             return Ok(None);
         }

@@ -110,7 +110,8 @@ impl Shard {
             }
             JobDone::NoSpace => {
                 self.creating.remove(&partition);
-                let why = "no room on the disk for a new log: free some space and restart the broker".to_owned();
+                let why =
+                    "no room on the disk for a new log: free some space and restart the broker".to_owned();
                 self.node.handle(now, Input::OpenFailed { partition, why });
             }
         }
