@@ -16,7 +16,7 @@ impl Seeded {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,7 +26,7 @@ impl Seeded {
 
     /// A number below `end`; 0 when there is none.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next().checked_rem(end).unwrap_or(0)
+        self.draw().checked_rem(end).unwrap_or(0)
     }
 
     /// True `times` out of `of`.
@@ -38,9 +38,9 @@ impl Seeded {
 #[test]
 fn a_seed_says_it_all() {
     let mut one = Seeded::new(7);
-    assert_eq!([one.next(), one.next()], [0x63CB_E1E4_5932_0DD7, 0x044C_3CD7_F43C_661C]);
+    assert_eq!([one.draw(), one.draw()], [0x63CB_E1E4_5932_0DD7, 0x044C_3CD7_F43C_661C]);
     let mut disk = Seeded::stream(7, "disk");
-    assert_ne!(disk.next(), Seeded::stream(7, "net").next());
+    assert_ne!(disk.draw(), Seeded::stream(7, "net").draw());
     assert_eq!(disk.below(0), 0);
     assert!((0..1000).filter(|_| disk.chance(1, 4)).count().abs_diff(250) < 60);
 }

@@ -1,0 +1,3 @@
+//! Model tests: what is stored, against plain collections, while the world lies and ends at any moment.
+
+mod meta;
