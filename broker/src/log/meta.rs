@@ -77,8 +77,8 @@ pub struct MetaLog {
     rewrite_bytes: u64,
     partitions: BTreeMap<PartitionId, PartitionMeta>,
     file: Arc<dyn File>,
-    /// The sequence of the file in use.
-    sequence: u64,
+    /// The header of the file in use.
+    header: Header,
     /// Where the next record goes.
     end: u64,
     /// Up to where a completed sync covers the file.
@@ -195,14 +195,14 @@ impl MetaLog {
 
     /// Moves to the other file: whole and synced, then its name, then the old header is cleared.
     fn rewrite(&mut self) -> io::Result<()> {
-        let sequence = self.sequence + 1;
+        let sequence = self.header.sequence + 1;
         let bytes = self.live_bytes();
         let header = Header { sequence, first_record: self.next_record, live_bytes: bytes };
         let (head, chain) = header.encode();
         let mut content = Vec::with_capacity(HEADER_BYTES + bytes as usize);
         content.extend_from_slice(&head);
         let mut encoder =
-            Encoder { file: sequence, chain, next: self.next_record, synced: HEADER_BYTES as u64 + bytes };
+            Encoder { header, chain, next: self.next_record, synced: HEADER_BYTES as u64 + bytes };
         for (partition, meta) in &self.partitions {
             encoder.push(&mut content, *partition, meta);
         }
@@ -214,14 +214,14 @@ impl MetaLog {
         self.fs.sync_dir(&self.root)?;
         open::clear_header(&*self.file)?;
         self.limit = self.rewrite_bytes.max(2 * (HEADER_BYTES as u64 + bytes));
-        (self.file, self.sequence, self.room) = (file, sequence, room);
+        (self.file, self.header, self.room) = (file, header, room);
         (self.end, self.synced) = (end, end);
         (self.chain, self.next_record) = (encoder.chain, encoder.next);
         Ok(())
     }
 
     fn encoder(&self) -> Encoder {
-        Encoder { file: self.sequence, chain: self.chain, next: self.next_record, synced: self.synced }
+        Encoder { header: self.header, chain: self.chain, next: self.next_record, synced: self.synced }
     }
 
     fn live_bytes(&self) -> u64 {

@@ -18,7 +18,9 @@ pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<M
         return create(fs, root, rewrite_bytes);
     }
     let (newest, other) = pick(a, b)?;
-    other.wipe().map_err(|e| at(&other.path, e))?;
+    if let Some(file) = &other.file {
+        clear_header(&**file).map_err(|e| at(&other.path, e))?;
+    }
     let Side { path, file: Some(file), bytes, state: State::Whole(header, scan), .. } = newest else {
         return Err(Error::Missing { root: root.to_owned() });
     };
@@ -30,7 +32,7 @@ pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<M
         rewrite_bytes,
         partitions: scan.partitions,
         file,
-        sequence: header.sequence,
+        header,
         end: scan.end,
         synced: scan.end,
         room,
@@ -67,7 +69,7 @@ fn create(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<MetaLog, E
         rewrite_bytes,
         partitions: BTreeMap::new(),
         file,
-        sequence: 1,
+        header,
         end,
         synced: end,
         room,
@@ -141,18 +143,6 @@ impl Side {
         Ok(())
     }
 
-    /// Clears a file that a rewrite left unfinished, its header last: the next rewrite has the same sequence, and
-    /// must not meet these records.
-    fn wipe(&self) -> io::Result<()> {
-        match &self.file {
-            Some(file) if !self.is_free() => {
-                cut(&**file, &self.bytes, HEADER_BYTES as u64)?;
-                clear_header(&**file)
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn is_free(&self) -> bool {
         matches!(self.state, State::Free)
     }
@@ -187,7 +177,7 @@ fn cut(file: &dyn File, bytes: &[u8], end: u64) -> io::Result<()> {
     let mut cleared = false;
     while at < bytes.len() {
         let step = &bytes[at..bytes.len().min(at + ZEROING_STEP)];
-        if step.iter().any(|byte| *byte != 0) {
+        if !record::is_zero(step) {
             file.write_at(&[IoSlice::new(&vec![0; step.len()])], at as u64)?;
             cleared = true;
         }

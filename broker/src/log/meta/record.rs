@@ -25,6 +25,8 @@ const ALIGNMENT: usize = 8;
 /// The largest payload of a record: hundreds of voters fit.
 const PAYLOAD_MAX: usize = 64 * 1024;
 
+const ZEROS: &[u8; 512] = &[0; 512];
+
 /// The one kind of record: a partition and all that is known of it.
 const KIND_PARTITION: u32 = 1;
 
@@ -95,8 +97,9 @@ impl Header {
 
 /// Appends records to bytes that go to one file.
 pub(super) struct Encoder {
-    /// The file's sequence: part of every checksum, so that what an earlier use of the file left never validates.
-    pub(super) file: u64,
+    /// The file's header: part of every checksum, so that nothing validates that an earlier use of the file left, or
+    /// a rewrite that was cut short.
+    pub(super) header: Header,
     /// The checksum of the record before.
     pub(super) chain: u32,
     /// The next record's number.
@@ -118,7 +121,7 @@ impl Encoder {
         out.extend_from_slice(&self.synced.to_le_bytes());
         out.extend_from_slice(&partition.to_bytes());
         out.extend_from_slice(&meta.encode_to_vec());
-        let sum = checksum(self.file, &out[start + 4..]);
+        let sum = checksum(&self.header, &out[start + 4..]);
         out[start..start + 4].copy_from_slice(&sum.to_le_bytes());
         out.resize(start + padded(FIXED + length), 0);
         (self.chain, self.next) = (sum, self.next + 1);
@@ -164,7 +167,7 @@ pub(super) fn scan(file: &[u8], header: &Header, header_sum: u32) -> Result<Scan
         chain: header_sum,
         next: header.first_record,
     };
-    while let Some(record) = Raw::at(file, scan.end as usize, header.sequence) {
+    while let Some(record) = Raw::at(file, scan.end as usize, header) {
         if record.chain != scan.chain || record.number != scan.next {
             break;
         }
@@ -176,7 +179,7 @@ pub(super) fn scan(file: &[u8], header: &Header, header_sum: u32) -> Result<Scan
         scan.partitions.insert(partition, meta);
         (scan.end, scan.chain, scan.next) = (scan.end + record.bytes as u64, record.sum, scan.next + 1);
     }
-    if synced_beyond(file, scan.end, header.sequence) {
+    if synced_beyond(file, scan.end, header) {
         return Err(Stop {
             position: scan.end,
             why: "a record is missing that a later one knows to be synced",
@@ -186,15 +189,30 @@ pub(super) fn scan(file: &[u8], header: &Header, header_sum: u32) -> Result<Scan
 }
 
 /// Whether a record behind `end` was written when a completed sync had covered more than `end`.
-fn synced_beyond(file: &[u8], end: u64, sequence: u64) -> bool {
+fn synced_beyond(file: &[u8], end: u64, header: &Header) -> bool {
     let mut at = end as usize;
-    while at + FIXED <= file.len() {
-        if Raw::at(file, at, sequence).is_some_and(|record| record.synced > end) {
+    while let Some(next) = next_used(file, at) {
+        at = next;
+        if Raw::at(file, at, header).is_some_and(|record| record.synced > end) {
             return true;
         }
         at += ALIGNMENT;
     }
     false
+}
+
+/// The next place from `at` where a record could begin: its length is not 0.
+fn next_used(file: &[u8], at: usize) -> Option<usize> {
+    let rest = file.get(at..)?;
+    let block = rest.chunks(ZEROS.len()).position(|block| !is_zero(block))?;
+    let used = block * ZEROS.len() + rest[block * ZEROS.len()..].iter().position(|byte| *byte != 0)?;
+    // The length is in the bytes 8 to 11 of a record.
+    Some(at + (used.saturating_sub(11) / ALIGNMENT) * ALIGNMENT)
+}
+
+/// Whether bytes are all zero.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(ZEROS.len()).all(|part| part == &ZEROS[..part.len()])
 }
 
 /// A record whose checksum holds.
@@ -209,7 +227,7 @@ struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    fn at(file: &'a [u8], position: usize, sequence: u64) -> Option<Raw<'a>> {
+    fn at(file: &'a [u8], position: usize, header: &Header) -> Option<Raw<'a>> {
         let record = file.get(position..)?;
         let fixed = record.get(..FIXED)?;
         let length = u32_at(fixed, 8) as usize;
@@ -218,7 +236,7 @@ impl<'a> Raw<'a> {
         }
         let payload = record.get(FIXED..FIXED + length)?;
         let sum = u32_at(fixed, 0);
-        (sum == checksum(sequence, &record[4..FIXED + length])).then(|| Raw {
+        (sum == checksum(header, &record[4..FIXED + length])).then(|| Raw {
             sum,
             chain: u32_at(fixed, 4),
             kind: u32_at(fixed, 12),
@@ -238,9 +256,11 @@ impl<'a> Raw<'a> {
     }
 }
 
-fn checksum(file: u64, bytes: &[u8]) -> u32 {
+fn checksum(header: &Header, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&file.to_le_bytes());
+    hasher.update(&header.sequence.to_le_bytes());
+    hasher.update(&header.first_record.to_le_bytes());
+    hasher.update(&header.live_bytes.to_le_bytes());
     hasher.update(bytes);
     hasher.finalize()
 }

@@ -105,7 +105,7 @@ fn files_take_turns_and_keep_everything() {
         }
     }
     assert!(turns.len() > 5, "{turns:?}");
-    assert!(log.sequence as usize == turns.len());
+    assert!(log.header.sequence as usize == turns.len());
 }
 
 #[test]
@@ -115,15 +115,15 @@ fn a_live_set_above_the_limit_is_not_rewritten_all_the_time() {
     log.append(&(0..200).map(created).collect::<Vec<_>>()).unwrap();
     let live = log.live_bytes();
     assert!(live > SMALL);
-    let before = log.sequence;
+    let before = log.header.sequence;
     let appends = live / record::record_bytes(&log.partitions[&partition(0)]);
     for number in 0..appends {
         log.append(&[term(0, 6 + number)]).unwrap();
     }
     assert!(
-        log.sequence <= before + 1,
+        log.header.sequence <= before + 1,
         "{} rewrites in one live set's worth of records",
-        log.sequence - before
+        log.header.sequence - before
     );
 }
 
