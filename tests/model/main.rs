@@ -1,3 +1,4 @@
 //! Model tests: what is stored, against plain collections, while the world lies and ends at any moment.
 
+mod disk;
 mod meta;
