@@ -137,6 +137,7 @@ impl MetaLog {
                 let before = before.or_else(|| log.partitions.get(&change.partition).cloned());
                 changed.insert(change.partition, apply::apply(before, change)?);
             }
+            changed.values().try_for_each(record::check_size)?;
             let bytes: u64 = changed.values().map(record::record_bytes).sum();
             if log.end + bytes > log.limit {
                 log.limit = log.rewrite_bytes.max(2 * log.live_bytes());

@@ -3,6 +3,7 @@
 //! All numbers are little-endian. `docs/FORMAT.md` draws both and argues why they are enough.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use prost::Message;
 use uuid::Uuid;
@@ -126,6 +127,16 @@ impl Encoder {
         out.resize(start + padded(FIXED + length), 0);
         (self.chain, self.next) = (sum, self.next + 1);
     }
+}
+
+/// Refuses what could not be read again.
+pub(super) fn check_size(meta: &PartitionMeta) -> io::Result<()> {
+    let length = PARTITION_BYTES + meta.encoded_len();
+    if length <= PAYLOAD_MAX {
+        return Ok(());
+    }
+    let text = format!("a meta record of {length} bytes is above the limit of {PAYLOAD_MAX}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 /// The bytes that a record takes.

@@ -217,7 +217,19 @@ fn a_refused_change_closes_the_log() {
 }
 
 #[test]
-fn the_largest_format_fits_an_ordinary_start() {
+fn a_record_that_could_not_be_read_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path()).unwrap();
+    log.append(&[created(0)]).unwrap();
+    let voters = Voters { voters: vec![u64::MAX; 7000], ..Default::default() };
+    let change = MetaChange { partition: partition(0), what: MetaField::Conf { applied: Index(7), voters } };
+    assert_eq!(log.append(&[change]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    drop(log);
+    assert_eq!(open(dir.path()).unwrap().partitions()[&partition(0)].applied, 5);
+}
+
+#[test]
+fn both_files_have_their_room_from_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let log = MetaLog::open(Arc::new(DiskFs), dir.path()).unwrap();
     assert_eq!(log.room, META_REWRITE_BYTES + ROOM_AHEAD);
