@@ -3,11 +3,13 @@
 //! In reading order:
 //! * [`ids`], [`limits`], [`refusal`], [`nearest`]: the words, the bounds, the answers that change nothing, and which
 //!   word a mistyped one is meant to be;
+//! * [`config`]: what the operator sets;
 //! * [`mod@log`] holds bytes;
 //! * [`state`]: meaning; `consensus`: agreement;
 //! * [`node`]: the machine;
 //! * [`runtime`]: the shell; `rpc`: the door.
 
+pub mod config;
 mod consensus;
 pub mod ids;
 pub mod limits;

@@ -134,3 +134,9 @@ pub const DURABLE_MARK_LAG_MS: i64 = 1000;
 
 /// After a refusal for want of room the next segment is asked for again so much later, in ms.
 pub const PREPARE_RETRY_MS: i64 = 1000;
+
+/// A configuration file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Threads that a broker may be told to use.
+pub const SHARDS_MAX: u32 = 1024;

@@ -42,6 +42,6 @@ pub use request::{
 pub use topic::{PartitionPlacement, Topic};
 pub use topic_config::{
     Accepts, ConfigSource, ConfigValue, Durability, Effect, KEYS as TOPIC_KEYS, TopicConfig, TopicKey,
-    Values as TopicValues,
+    Values as TopicValues, check as check_topic_value,
 };
 pub use topic_defaults::TopicDefaults;

@@ -96,7 +96,7 @@ pub(super) fn key(name: &str) -> Result<&'static TopicKey, Refusal> {
 
 /// Checks one key and its value; gives the value in the table's spelling.
 /// Errors: [`Refusal::UnknownConfig`], [`Refusal::InvalidConfigValue`], [`Refusal::UnsupportedConfig`].
-pub(super) fn check(name: &str, value: &str) -> Result<String, Refusal> {
+pub fn check(name: &str, value: &str) -> Result<String, Refusal> {
     let key = key(name)?;
     let (text, _) = key.accepts.parse(value.trim()).map_err(|why| invalid(name, value, why))?;
     if let Effect::Only { why } = key.effect
