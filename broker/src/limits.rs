@@ -19,6 +19,9 @@ pub const REPLICAS_PER_BROKER_MAX: u64 = 20_000;
 /// The smallest segment a topic may have: Kafka's.
 pub const SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
 
+/// The bytes of one command of the control partition: it is one entry, and one message to a follower.
+pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Topics named in one request.
 pub const TOPICS_PER_REQUEST_MAX: usize = 10_000;
 

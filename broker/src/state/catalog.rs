@@ -3,7 +3,7 @@
 //! A clone costs a few reference counts, and a change copies only what it touches: every change can be published to
 //! all shards.
 //!
-//! * `plan.rs`: a request, checked, becomes a command or an answer;
+//! * `plan.rs`: a request, checked, becomes a command or an answer (`items.rs`: topic by topic; `bounds.rs`: in number);
 //! * `apply.rs`: a command changes the catalog;
 //! * `snapshot.rs`: the catalog as bytes.
 
@@ -18,6 +18,8 @@ use super::member::Member;
 use super::topic::Topic;
 
 mod apply;
+mod bounds;
+mod items;
 mod plan;
 mod snapshot;
 #[cfg(test)]

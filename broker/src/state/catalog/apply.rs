@@ -5,7 +5,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::ids::{NodeId, ReplicaId, TopicId};
-use crate::limits::{PARTITIONS_PER_TOPIC_MAX, REPLICAS_PER_BROKER_MAX};
 use crate::refusal::Refusal;
 use crate::state::command::{Alteration, Command, Growth, TopicSpec};
 use crate::state::member::Member;
@@ -13,6 +12,7 @@ use crate::state::request::{ConfigChange, CreatedTopic, DeletedTopic, Reply};
 use crate::state::topic::{PartitionPlacement, Topic};
 use crate::state::topic_config::{ConfigValue, TopicConfig, Values, check_against_replicas};
 
+use super::bounds::{check_growth, check_room};
 use super::{Catalog, Delta, FIRST_CONTROL_REPLICA};
 
 /// The name of the control partition's topic.
@@ -165,29 +165,6 @@ impl Catalog {
         };
         partitions.into_iter().map(&mut placed).collect()
     }
-}
-
-/// Refuses more replicas than the brokers may have together. `partitions` is the number asked for, for the message.
-pub(super) fn check_room(there: u64, new: u64, partitions: i64, brokers: usize) -> Result<(), Refusal> {
-    let most = REPLICAS_PER_BROKER_MAX.saturating_mul(brokers.max(1) as u64);
-    if there.saturating_add(new) <= most {
-        return Ok(());
-    }
-    let why =
-        format!("{brokers} brokers hold at most {most} replicas and have {there}: {new} more do not fit");
-    Err(Refusal::InvalidPartitions { asked: partitions, why })
-}
-
-/// Refuses to add `more` partitions to `there` where the sum is above the limit of a topic, or nothing is added.
-pub(super) fn check_growth(there: i32, more: i64) -> Result<(), Refusal> {
-    let why = if more < 1 {
-        "at least one is added".to_owned()
-    } else if i64::from(there).saturating_add(more) > i64::from(PARTITIONS_PER_TOPIC_MAX) {
-        format!("a topic has at most {PARTITIONS_PER_TOPIC_MAX} and this one has {there}")
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::InvalidPartitions { asked: more, why })
 }
 
 /// The answer to the creation of a topic that is there.

@@ -1,15 +1,13 @@
 //! Requests are checked and become commands or answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use caudal_proto::name::TopicName;
 use uuid::Uuid;
 
 use crate::ids::{NodeId, TopicId};
-use crate::limits::{PARTITIONS_PER_TOPIC_MAX, TOPICS_PER_REQUEST_MAX};
 use crate::refusal::Refusal;
 use crate::state::command::{Alteration, Command, Growth, LEVEL, TopicSpec};
-use crate::state::placement::place;
 use crate::state::request::{
     Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Reply, Request, TopicAlteration,
 };
@@ -18,22 +16,9 @@ use crate::state::topic_config::{self, ConfigSource, ConfigValue, TopicConfig};
 use crate::state::topic_defaults::TopicDefaults;
 
 use super::Catalog;
-use super::apply::{altered, changes, check_growth, check_room, existing};
-
-/// Replicas of a topic: odd, so that a majority survives as many deaths as it costs replicas.
-const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
-
-/// What one item of a request comes to: its answer, or a part of the command.
-enum Item<Answer, Part> {
-    Known(Result<Answer, Refusal>),
-    Part(Part),
-}
-
-impl<Answer, Part> From<Refusal> for Item<Answer, Part> {
-    fn from(refusal: Refusal) -> Self {
-        Item::Known(Err(refusal))
-    }
-}
+use super::apply::{altered, changes, existing};
+use super::bounds::{Room, check_growth, check_partitions, check_replicas};
+use super::items::{Item, Items, cut, gather, too_many, twice};
 
 impl Catalog {
     /// Checks a request against the catalog as it is, and resolves every default into the command. `defaults` are the
@@ -70,7 +55,7 @@ impl Catalog {
         validate_only: bool,
         defaults: &TopicDefaults,
         nodes: &[NodeId],
-    ) -> Vec<(String, Item<CreatedTopic, TopicSpec>)> {
+    ) -> Items<CreatedTopic, TopicSpec> {
         let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
         let too_many = too_many(topics.len());
         let mut room = Room { partitions: self.partitions, replicas: self.replicas, nodes };
@@ -116,7 +101,7 @@ impl Catalog {
         &self,
         names: Vec<String>,
         validate_only: bool,
-    ) -> Vec<(String, Item<DeletedTopic, (String, TopicId)>)> {
+    ) -> Items<DeletedTopic, (String, TopicId)> {
         let twice = twice(names.iter().map(String::as_str));
         let too_many = too_many(names.len());
         let plan_one = |name: &String| {
@@ -140,7 +125,7 @@ impl Catalog {
         topics: Vec<TopicAlteration>,
         validate_only: bool,
         defaults: &TopicDefaults,
-    ) -> Vec<(String, Item<Vec<ConfigChange>, Alteration>)> {
+    ) -> Items<Vec<ConfigChange>, Alteration> {
         let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
         let too_many = too_many(topics.len());
         let plan_one = |alteration: TopicAlteration| {
@@ -228,99 +213,6 @@ struct Change {
     told: Vec<ConfigChange>,
 }
 
-/// What is there, with what the request would add so far.
-struct Room<'a> {
-    partitions: u64,
-    replicas: u64,
-    nodes: &'a [NodeId],
-}
-
-impl Room<'_> {
-    /// Places partitions, if there is room for their replicas.
-    fn take(&mut self, partitions: i32, replicas: i32) -> Result<Vec<Vec<NodeId>>, Refusal> {
-        let new = u64::from(partitions.unsigned_abs()) * u64::from(replicas.unsigned_abs());
-        check_room(self.replicas, new, i64::from(partitions), self.nodes.len())?;
-        let placed = place(partitions, replicas.unsigned_abs() as usize, self.nodes, self.partitions);
-        self.partitions += u64::from(partitions.unsigned_abs());
-        self.replicas += new;
-        Ok(placed)
-    }
-}
-
-fn check_partitions(asked: i32) -> Result<i32, Refusal> {
-    if (1..=PARTITIONS_PER_TOPIC_MAX).contains(&asked) {
-        return Ok(asked);
-    }
-    let why = format!("a topic has 1 to {PARTITIONS_PER_TOPIC_MAX}");
-    Err(Refusal::InvalidPartitions { asked: i64::from(asked), why })
-}
-
-fn check_replicas(asked: Option<i32>, brokers: usize) -> Result<i32, Refusal> {
-    let brokers = i32::try_from(brokers).unwrap_or(i32::MAX);
-    let Some(asked) = asked else { return Ok(if brokers >= 3 { 3 } else { 1 }) };
-    let possible = REPLICA_COUNTS.into_iter().filter(|count| *count <= brokers);
-    // Of two that are equally near, the larger: it loses less.
-    let nearest = possible.min_by_key(|count| (count.abs_diff(asked), -count)).unwrap_or(1);
-    if asked == nearest && brokers > 0 {
-        return Ok(asked);
-    }
-    let why = if REPLICA_COUNTS.contains(&asked) {
-        format!("there are {brokers} brokers, each takes one; the nearest that fits is {nearest}")
-    } else {
-        format!("a topic has 1, 3 or 5, so that a majority can be had; the nearest that fits is {nearest}")
-    };
-    Err(Refusal::InvalidReplicas { asked, why })
-}
-
-/// The refusals of names that come more than once: which of them is meant cannot be known.
-fn twice<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, Refusal> {
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeMap::new();
-    for name in names {
-        if !seen.insert(name) && !twice.contains_key(name) {
-            let why = format!("{:?} is named more than once", cut(name));
-            twice.insert(name.to_owned(), Refusal::InvalidArgument { field: "topics".to_owned(), why });
-        }
-    }
-    twice
-}
-
-fn too_many(topics: usize) -> Option<Refusal> {
-    (topics > TOPICS_PER_REQUEST_MAX).then(|| Refusal::InvalidArgument {
-        field: "topics".to_owned(),
-        why: format!(
-            "{topics} topics are named, at most {TOPICS_PER_REQUEST_MAX} may be: send several requests"
-        ),
-    })
-}
-
 fn propose(command: Command) -> Plan {
     Plan::Propose { command, answered: Answered::default() }
-}
-
-/// Parts what is known from what must be proposed.
-fn gather<Answer, Part>(
-    items: Vec<(String, Item<Answer, Part>)>,
-    reply: impl Fn(Vec<(String, Result<Answer, Refusal>)>) -> Reply,
-    command: impl Fn(Vec<Part>) -> Command,
-) -> Plan {
-    let (mut places, mut known, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, (name, item)) in items.into_iter().enumerate() {
-        match item {
-            Item::Known(result) => {
-                places.push(place);
-                known.push((name, result));
-            }
-            Item::Part(part) => parts.push(part),
-        }
-    }
-    if parts.is_empty() {
-        return Plan::Answer(reply(known));
-    }
-    Plan::Propose { command: command(parts), answered: Answered::new(places, reply(known)) }
-}
-
-/// What of a client's text goes back into a message.
-fn cut(text: &str) -> String {
-    text.chars().take(300).collect()
 }

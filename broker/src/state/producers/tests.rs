@@ -217,7 +217,9 @@ fn what_was_folded_before_is_passed_over() {
     let frames = [log.append(7, 0, 0, 5), log.append(7, 0, 5, 5)];
     log.commit();
     let before = log.table.clone();
-    frames.map(|frame| log.table.fold(frame));
+    for frame in frames {
+        log.table.fold(frame);
+    }
     assert_eq!(log.table, before);
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::limits::{PARTITIONS_PER_TOPIC_MAX, REPLICAS_PER_BROKER_MAX, TOPICS_PER_REQUEST_MAX};
+use crate::state::TOPIC_KEYS;
 
 fn refused(control: &mut Control, name: &str, change: impl FnOnce(&mut NewTopic)) -> Refusal {
     let before = control.catalog.clone();
@@ -108,6 +109,24 @@ fn more_topics_than_a_request_may_name() {
     let Reply::DeleteTopics(results) = control.ask_in_vain(request) else { panic!() };
     assert_eq!(results.len(), TOPICS_PER_REQUEST_MAX + 1);
     assert!(results.iter().all(|(_, result)| matches!(result, Err(Refusal::InvalidArgument { .. }))));
+}
+
+#[test]
+fn a_change_too_large_for_one_entry() {
+    let mut control = Control::with_brokers(1);
+    let all = configs(&TOPIC_KEYS.iter().map(|key| (key.name, key.default)).collect::<Vec<_>>());
+    let name = |n: usize| format!("{}{n}", "x".repeat(200));
+    let mut topics: Vec<_> = (0..TOPICS_PER_REQUEST_MAX)
+        .map(|n| NewTopic { configs: all.clone(), ..control.new_topic(&name(n)) })
+        .collect();
+    topics[3].name = "a/b".to_owned();
+    let results = created(control.ask_in_vain(create(topics.clone())));
+    assert_eq!(results.len(), TOPICS_PER_REQUEST_MAX);
+    assert!(matches!(&results[3], Err(Refusal::InvalidTopicName { .. })));
+    assert!(results[0].as_ref().unwrap_err().to_string().contains("name fewer topics"), "{:?}", results[0]);
+    topics.truncate(100);
+    let (reply, deltas) = control.ask(create(topics));
+    assert_eq!((created(reply).len(), deltas.len()), (100, 99));
 }
 
 #[test]
