@@ -18,9 +18,8 @@ use crate::ids::{Index, Offset, Term};
 use crate::limits::{PRODUCER_BATCHES_REMEMBERED, PRODUCER_EXPIRY_MS, PRODUCERS_PER_PARTITION_MAX};
 use crate::refusal::Refusal;
 
-pub use frame::ProducerFrame;
+pub use crate::log::ProducerFrame;
 
-mod frame;
 mod sequence;
 mod snapshot;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::log::{
     Voters, read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
-use crate::state::{ProducerFrame, TopicConfig};
+use crate::state::TopicConfig;
 
 impl Shard {
     pub(super) fn carry_out(&mut self, now: Now, output: Output) -> Result<(), Fatal> {
@@ -261,19 +261,6 @@ pub(super) fn note(meta: &mut PartitionMeta, change: &MetaChange) {
     }
 }
 
-fn producer_frame(batch: &log::ProducerFrame) -> ProducerFrame {
-    ProducerFrame {
-        index: batch.index,
-        term: batch.term,
-        base_offset: batch.base_offset,
-        count: batch.count,
-        append_time: batch.append_time,
-        producer_id: batch.producer_id,
-        epoch: batch.epoch,
-        first_sequence: batch.first_sequence,
-    }
-}
-
 /// What the machine starts a replica from.
 fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes::Bytes>) -> Boot {
     // A log that goes beyond the recorded term proves that the term was reached; the vote of the older term is void.
@@ -291,7 +278,7 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
         terms: std::mem::take(&mut recovered.terms),
         next_offset: recovered.next_offset,
         append_time: recovered.append_time,
-        producers: recovered.producers.iter().map(producer_frame).collect(),
+        producers: std::mem::take(&mut recovered.producers),
         entries: std::mem::take(&mut recovered.control),
         commands: std::mem::take(&mut recovered.commands),
         snapshot,
