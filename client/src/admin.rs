@@ -69,7 +69,11 @@ impl Admin {
     ///
     /// # Errors
     /// Inner: `NotFound`, `Invalid`. Outer: the call failed as a whole.
-    pub async fn delete_topics(&self, names: &[&str], validate_only: bool) -> Result<Each<DeletedTopic>, Error> {
+    pub async fn delete_topics(
+        &self,
+        names: &[&str],
+        validate_only: bool,
+    ) -> Result<Each<DeletedTopic>, Error> {
         let request = wire::DeleteTopicsRequest { names: owned(names), validate_only };
         let call = self.client.call(repeat_if(validate_only), |channel| {
             let request = request.clone();

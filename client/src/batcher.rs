@@ -57,6 +57,7 @@ pub(crate) enum Wake {
 
 struct Slot {
     topic: Arc<Topic>,
+    known: bool,
     sticky: Sticky,
     queues: Vec<Queue>,
 }
@@ -122,13 +123,14 @@ impl Batcher {
                 let count = topic.partitions.len().max(slot.queues.len());
                 slot.queues.resize_with(count, Queue::default);
                 slot.topic = topic;
+                slot.known = true;
             }
             None => {
                 let mut queues = Vec::new();
                 queues.resize_with(topic.partitions.len(), Queue::default);
                 self.by_name.insert(topic.name.clone(), self.slots.len());
                 let sticky = Sticky::new(topic.count(), self.random.next());
-                self.slots.push(Slot { sticky, topic, queues });
+                self.slots.push(Slot { sticky, topic, queues, known: true });
             }
         }
     }
@@ -140,7 +142,14 @@ impl Batcher {
 
     /// The names of all topics it was given.
     pub(crate) fn topic_names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.by_name.keys()
+        self.slots.iter().filter(|slot| slot.known).map(|slot| &slot.topic.name)
+    }
+
+    /// The topic is gone: records for it are not taken until it is given again.
+    pub(crate) fn forget_topic(&mut self, name: &str) {
+        if let Some(&slot) = self.by_name.get(name) {
+            self.slots[slot].known = false;
+        }
     }
 
     /// Takes a record. The bytes are copied.
@@ -198,7 +207,8 @@ impl Batcher {
     /// The place of a topic by its name.
     fn slot(&self, topic: &str) -> Result<usize, PushError> {
         match self.by_name.get(topic) {
-            Some(&slot) => Ok(slot),
+            Some(&slot) if self.slots[slot].known => Ok(slot),
+            Some(_) => Err(PushError::UnknownTopic),
             None if self.by_name.len() < PRODUCER_TOPICS_MAX => Err(PushError::UnknownTopic),
             None => Err(PushError::Refused(Error::new(
                 ErrorKind::Invalid,
@@ -248,14 +258,16 @@ impl Batcher {
         batch
     }
 
-    /// Takes whatever a partition has whose first record came before `than`: too old to be sent.
-    pub(crate) fn take_older(&mut self, place: Place, than: Instant) -> Option<Sealed> {
+    /// When the first record of a partition's oldest batch came.
+    pub(crate) fn oldest(&self, place: Place) -> Option<Instant> {
         let queue = self.queue(place)?;
-        let oldest = queue.sealed.front().or(queue.open.as_ref())?;
-        if oldest.opened >= than {
-            return None;
-        }
-        self.take(place, oldest.opened + self.linger)
+        queue.sealed.front().or(queue.open.as_ref()).map(|batch| batch.opened)
+    }
+
+    /// The next batch of a partition, whether it is due or not.
+    pub(crate) fn take_any(&mut self, place: Place) -> Option<Sealed> {
+        let oldest = self.oldest(place)?;
+        self.take(place, oldest + self.linger)
     }
 
     /// Seals every open batch: they go without waiting for their linger.

@@ -134,7 +134,8 @@ impl Client {
             if !(error.kind() == ErrorKind::Busy && error.is_retriable()) {
                 return Err(error);
             }
-            let wait = error.retry_after().unwrap_or(Duration::ZERO).max(retry::backoff(round, clock::random()));
+            let wait =
+                error.retry_after().unwrap_or(Duration::ZERO).max(retry::backoff(round, clock::random()));
             if clock::now() + wait >= deadline {
                 return Err(error);
             }
@@ -182,8 +183,11 @@ impl Client {
         let error = last.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "no broker is known"));
         match addresses.len() {
             1 => Err(error),
-            n => Err(Error::new(ErrorKind::Unreachable, format!("none of {n} brokers is reached; the last: {error}"))
-                .caused_by(error)),
+            n => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("none of {n} brokers is reached; the last: {error}"),
+            )
+            .caused_by(error)),
         }
     }
 

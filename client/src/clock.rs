@@ -5,13 +5,19 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The monotonic clock.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock; policy gets it as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock; policy gets it as an argument"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Milliseconds since the epoch, for records that carry no timestamp.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock; policy gets it as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock; policy gets it as an argument"
+)]
 pub(crate) fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

@@ -57,8 +57,8 @@ pub const GRPC_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A probe unanswered for so long closes the connection.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Commands waiting at a consumer's task.
-pub(crate) const COMMANDS_MAX: usize = 64;
+/// Messages waiting in one fetch stream's queue before the transport takes them; more wait in the consumer.
+pub const FETCH_QUEUE_MESSAGES: usize = 1024;
 /// Topics that one producer may write to; each costs a metadata entry for the producer's life.
 pub const PRODUCER_TOPICS_MAX: usize = 10_000;
 
@@ -89,7 +89,8 @@ impl Default for ClientConfig {
 impl ClientConfig {
     /// A configuration with these brokers: `HOST:PORT`, several separated by commas.
     pub fn new(brokers: &str) -> Self {
-        let brokers = brokers.split(',').map(str::trim).filter(|b| !b.is_empty()).map(str::to_owned).collect();
+        let brokers =
+            brokers.split(',').map(str::trim).filter(|b| !b.is_empty()).map(str::to_owned).collect();
         ClientConfig { brokers, ..ClientConfig::default() }
     }
 

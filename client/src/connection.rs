@@ -43,7 +43,8 @@ pub(crate) async fn connect(config: &ClientConfig, address: &str) -> Result<Chan
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(source)) => {
             let why = root_cause(&source);
-            Err(Error::new(ErrorKind::Unreachable, format!("{address} is not reached: {why}")).caused_by(source))
+            Err(Error::new(ErrorKind::Unreachable, format!("{address} is not reached: {why}"))
+                .caused_by(source))
         }
         Err(_) => Err(Error::new(
             ErrorKind::Unreachable,

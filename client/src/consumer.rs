@@ -5,6 +5,7 @@
 
 mod buffer;
 mod decode;
+mod handle;
 mod streams;
 mod subscription;
 mod task;
@@ -70,7 +71,7 @@ impl ConsumerBuilder {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a value outside its range.
     pub async fn build(self) -> Result<Consumer, Error> {
         self.config.check()?;
-        Ok(Consumer { handle: buffer::Handle::start(self.client, self.config), current: None })
+        Ok(Consumer { handle: handle::Handle::start(self.client, self.config), current: None })
     }
 }
 
@@ -105,7 +106,7 @@ pub struct Tail {
 ///
 /// It is also a [`Stream`] of records.
 pub struct Consumer {
-    handle: buffer::Handle,
+    handle: handle::Handle,
     current: Option<RecordBatch>,
 }
 
@@ -151,7 +152,7 @@ impl Consumer {
     /// `NotFound` where it is not assigned.
     pub async fn unassign(&mut self, topic: &str, partition: i32) -> Result<(), Error> {
         self.forget(topic, partition);
-        self.handle.unassign(topic, partition).await
+        self.handle.unassign(topic, partition)
     }
 
     /// Goes on elsewhere; what is buffered of the partition is dropped. Answers with the new offset. Also ends the
@@ -170,8 +171,8 @@ impl Consumer {
     /// # Errors
     /// `NotFound` where the partition is not assigned.
     pub async fn pause(&mut self, topic: &str, partition: i32) -> Result<(), Error> {
-        self.forget(topic, partition);
-        self.handle.pause(topic, partition).await
+        let at = self.forget(topic, partition);
+        self.handle.pause(topic, partition, at)
     }
 
     /// Goes on where [`Consumer::pause`] stopped.
@@ -179,7 +180,7 @@ impl Consumer {
     /// # Errors
     /// `NotFound` where the partition is not assigned.
     pub async fn resume(&mut self, topic: &str, partition: i32) -> Result<(), Error> {
-        self.handle.resume(topic, partition).await
+        self.handle.resume(topic, partition)
     }
 
     /// The next record; waits for one. `None` when every assigned partition has reached its stop. Cancel safe.
@@ -187,7 +188,10 @@ impl Consumer {
     /// # Errors
     /// `Damaged` for a batch that does not validate, with `topic`, `partition` and `offset` in the metadata;
     /// `OutOfRange`, `NotFound` and others of one partition; `Invalid` where nothing is assigned.
-    #[expect(clippy::should_implement_trait, reason = "the async counterpart; `Stream` is implemented as well")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the async counterpart; `Stream` is implemented as well"
+    )]
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         std::future::poll_fn(|cx| self.poll_record(cx)).await
     }
@@ -236,7 +240,8 @@ impl Consumer {
 
     /// The offset the next record of a partition will have, at least; `None` where it is not assigned.
     pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.handle.position(topic, partition)
+        let at_hand = self.current.as_ref().filter(|batch| batch.topic_partition() == (topic, partition));
+        at_hand.map(RecordBatch::next_offset).or_else(|| self.handle.position(topic, partition))
     }
 
     /// The ends of a partition as last told; `None` before the first word of it.
@@ -255,11 +260,10 @@ impl Consumer {
         self.handle.assignment()
     }
 
-    /// Drops the batch at hand if it is of this partition.
-    fn forget(&mut self, topic: &str, partition: i32) {
-        if self.current.as_ref().is_some_and(|b| b.topic() == topic && b.partition() == partition) {
-            self.current = None;
-        }
+    /// Drops the batch at hand if it is of this partition; answers with where it stood.
+    fn forget(&mut self, topic: &str, partition: i32) -> Option<i64> {
+        let at_hand = self.current.take_if(|batch| batch.topic_partition() == (topic, partition));
+        at_hand.map(|batch| batch.next_offset())
     }
 }
 

@@ -96,7 +96,9 @@ impl Error {
         let reason = info.as_ref().and_then(|info| Reason::from_str_name(&info.reason));
         let kind = reason.map_or_else(|| kind_of_code(status.code()), kind_of);
         let message = match status.code() {
-            Code::Unavailable if reason.is_none() => format!("{broker} does not answer: {}", status.message()),
+            Code::Unavailable if reason.is_none() => {
+                format!("{broker} does not answer: {}", status.message())
+            }
             _ => status.message().to_owned(),
         };
         Error(Arc::new(Inner {

@@ -15,6 +15,7 @@
 //! `cursor`. IO drives it: `client`, `connection`, `producer/`, `consumer/`, `admin`, `offsets`.
 
 mod admin;
+mod ask;
 mod batcher;
 mod client;
 mod clock;
@@ -27,6 +28,7 @@ mod error;
 mod lane;
 mod metadata;
 mod offsets;
+mod outgoing;
 mod partitioner;
 mod producer;
 mod record;
@@ -46,7 +48,8 @@ pub use error::{Error, ErrorKind};
 pub use producer::{Producer, ProducerBuilder, TrySendError};
 pub use record::{Header, NewHeader, NewRecord, Record};
 pub use topic::{
-    BrokerDescription, ClusterDescription, ConfigChange, ConfigEntry, ConfigSource, CreateOptions, CreatedTopic,
-    DeletedTopic, Each, EachPartition, ListedOffset, NewTopic, OffsetSpec, PartitionDescription, TopicAlteration,
-    TopicDescription, TopicId, TopicSummary, TrimBefore, TrimmedPartition,
+    BrokerDescription, ClusterDescription, ConfigChange, ConfigEntry, ConfigSource, CreateOptions,
+    CreatedTopic, DeletedTopic, Each, EachPartition, ListedOffset, NewTopic, OffsetSpec,
+    PartitionDescription, TopicAlteration, TopicDescription, TopicId, TopicSummary, TrimBefore,
+    TrimmedPartition,
 };

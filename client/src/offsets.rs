@@ -132,7 +132,9 @@ async fn ask(
     match tokio::time::timeout(limit, call).await {
         Ok(Ok(response)) => Ok(response.into_inner().results),
         Ok(Err(status)) => Err(Error::status(address, status)),
-        Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("{address} did not list offsets in {limit:?}"))),
+        Err(_) => {
+            Err(Error::new(ErrorKind::TimedOut, format!("{address} did not list offsets in {limit:?}")))
+        }
     }
 }
 

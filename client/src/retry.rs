@@ -37,7 +37,12 @@ pub(crate) enum Verdict {
 /// Judges the error that answered a batch.
 pub(crate) fn judge(error: &Error) -> Verdict {
     match error.reason() {
-        Some(Reason::NotLeader | Reason::LeaderNotReady | Reason::FencedLeaderEpoch | Reason::UnknownLeaderEpoch)
+        Some(
+            Reason::NotLeader
+            | Reason::LeaderNotReady
+            | Reason::FencedLeaderEpoch
+            | Reason::UnknownLeaderEpoch,
+        )
         | Some(Reason::ShuttingDown | Reason::PartitionClosed) => Verdict::Retry { refresh: true },
         Some(Reason::UnknownOutcome | Reason::TimedOut) => Verdict::InDoubt,
         Some(Reason::ProducerUnknown | Reason::OutOfOrderSequence) => Verdict::Sequence,
