@@ -1,6 +1,7 @@
 //! Creates a topic, writes three records, reads them back: `cargo run --example quickstart [HOST:PORT]`.
 use caudal_client::{Client, ErrorKind, NewRecord, NewTopic, Start};
 
+#[expect(clippy::print_stdout, reason = "it prints what it read")]
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), caudal_client::Error> {
     let brokers = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7171".to_owned());

@@ -20,7 +20,7 @@ use crate::topic_wire as convert;
 /// Topics, partitions, configuration, offsets, brokers. Cheap to clone.
 ///
 /// Methods over several topics answer for each by itself; the outer error means that the whole call failed.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Admin {
     client: Client,
 }

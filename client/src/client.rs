@@ -1,6 +1,7 @@
 //! A cluster as a client knows it: addresses, control connections, and calls that any broker answers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,6 +38,12 @@ struct Known {
     learned: Vec<String>,
     /// The address that answered last: asked first.
     preferred: Option<String>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("brokers", &self.0.config.brokers).finish_non_exhaustive()
+    }
 }
 
 /// Whether a call may be made twice.
@@ -176,7 +183,7 @@ impl Client {
             }
             self.known().channels.remove(address);
             if repeat == Repeat::OnlyIfRefused {
-                return Err(error.as_kind(ErrorKind::UnknownOutcome));
+                return Err(error.of_kind(ErrorKind::UnknownOutcome));
             }
             last = Some(error);
         }

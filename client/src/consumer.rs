@@ -10,6 +10,7 @@ mod streams;
 mod subscription;
 mod task;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,7 +26,7 @@ use crate::record::Record;
 pub use decode::RecordBatch;
 
 /// Builds a [`Consumer`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ConsumerBuilder {
     client: Client,
     config: ConsumerConfig,
@@ -188,10 +189,6 @@ impl Consumer {
     /// # Errors
     /// `Damaged` for a batch that does not validate, with `topic`, `partition` and `offset` in the metadata;
     /// `OutOfRange`, `NotFound` and others of one partition; `Invalid` where nothing is assigned.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "the async counterpart; `Stream` is implemented as well"
-    )]
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         std::future::poll_fn(|cx| self.poll_record(cx)).await
     }
@@ -264,6 +261,12 @@ impl Consumer {
     fn forget(&mut self, topic: &str, partition: i32) -> Option<i64> {
         let at_hand = self.current.take_if(|batch| batch.topic_partition() == (topic, partition));
         at_hand.map(|batch| batch.next_offset())
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("assignment", &self.assignment()).finish_non_exhaustive()
     }
 }
 

@@ -130,7 +130,7 @@ impl Error {
     }
 
     /// The same as another kind: what a caller should do differs from what the broker was asked.
-    pub(crate) fn as_kind(self, kind: ErrorKind) -> Self {
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
         self.edit(|inner| inner.kind = kind)
     }
 

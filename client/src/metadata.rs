@@ -20,6 +20,9 @@ pub(crate) struct Metadata {
     updated: Option<Instant>,
 }
 
+/// What an answer says of one topic.
+pub(crate) type TopicAnswer = (Arc<str>, Result<Arc<Topic>, Error>);
+
 /// What is known of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Topic {
@@ -86,7 +89,7 @@ impl Metadata {
         &mut self,
         now: Instant,
         response: wire::GetMetadataResponse,
-    ) -> Vec<(Arc<str>, Result<Arc<Topic>, Error>)> {
+    ) -> Vec<TopicAnswer> {
         self.updated = Some(now);
         self.addresses =
             response.brokers.into_iter().map(|b| (b.node_id, Arc::from(b.address.as_str()))).collect();

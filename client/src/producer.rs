@@ -25,7 +25,7 @@ use crate::record::NewRecord;
 use shared::{Entry, Shared};
 
 /// Builds a [`Producer`].
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ProducerBuilder {
     client: Client,
     config: ProducerConfig,
@@ -106,6 +106,12 @@ impl ProducerBuilder {
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Entry>,
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("buffered_bytes", &self.buffered_bytes()).finish_non_exhaustive()
+    }
 }
 
 /// Why [`Producer::try_send`] did not take a record.

@@ -103,8 +103,9 @@ impl Task {
             tokio::select! {
                 () = shared.wake.notified() => {}
                 () = drained.notified() => {
-                    let links = self.brokers.values_mut().filter_map(|broker| broker.link.as_mut());
-                    self.changed |= links.fold(false, |any, link| link.has_room_again() || any);
+                    for link in self.brokers.values_mut().filter_map(|broker| broker.link.as_mut()) {
+                        self.changed |= link.has_room_again();
+                    }
                 }
                 Some((address, answer)) = self.answers.next(), if !self.answers.is_empty() => {
                     self.on_answer(&address, answer);
