@@ -101,6 +101,15 @@ impl MetaLog {
         MetaLog::open_with(fs, root, META_REWRITE_BYTES)
     }
 
+    /// What the meta log of a data folder says, for tools: read through the cache, nothing is changed, and what does
+    /// not validate is left out.
+    ///
+    /// # Errors
+    /// From the disk.
+    pub fn peek(fs: &dyn Fs, root: &Path) -> io::Result<BTreeMap<PartitionId, PartitionMeta>> {
+        open::peek(fs, root)
+    }
+
     /// As [`MetaLog::open`], rewriting at another size.
     pub fn open_with(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<MetaLog, Error> {
         open::open(fs, root, rewrite_bytes)

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::contents::Contents;
 use super::paths;
 use super::{Fs, OpenMode, is_no_space};
-use crate::ids::{Index, Offset, PartitionId};
+use crate::ids::{Index, Offset, PartitionId, TopicId};
 
 pub(super) use active::{Active, Live};
 pub(super) use sealed::{Loaded, Sealed};
@@ -57,9 +57,12 @@ impl SegmentHeader {
         block
     }
 
-    /// Whether the bytes at the start of a file are the header of exactly this segment.
-    pub fn check(&self, block: &[u8]) -> Result<(), HeaderError> {
-        let Some(used) = block.get(..USED_BYTES) else { return Err(HeaderError::NotAHeader) };
+    /// Reads the header at the start of a file.
+    ///
+    /// # Errors
+    /// `NotAHeader` and `Version`.
+    pub fn parse(block: &[u8]) -> Result<SegmentHeader, HeaderError> {
+        let used = block.get(..USED_BYTES).ok_or(HeaderError::NotAHeader)?;
         let sum = crc32fast::hash(&used[..SUMMED_BYTES]).to_le_bytes();
         if used[..4] != MAGIC || used[SUMMED_BYTES..] != sum {
             return Err(HeaderError::NotAHeader);
@@ -67,7 +70,25 @@ impl SegmentHeader {
         if used[4] != VERSION {
             return Err(HeaderError::Version(used[4]));
         }
-        if used != &self.to_block()[..USED_BYTES] {
+        let topic = TopicId::from_slice(&used[8..24]).ok_or(HeaderError::NotAHeader)?;
+        let (mut partition, mut generation, mut sequence) = ([0; 4], [0; 8], [0; 8]);
+        partition.copy_from_slice(&used[24..28]);
+        generation.copy_from_slice(&used[32..40]);
+        sequence.copy_from_slice(&used[40..48]);
+        Ok(SegmentHeader {
+            partition: PartitionId { topic, partition: i32::from_be_bytes(partition) },
+            generation: u64::from_le_bytes(generation),
+            sequence: u64::from_le_bytes(sequence),
+        })
+    }
+
+    /// Whether the bytes at the start of a file are the header of exactly this segment.
+    ///
+    /// # Errors
+    /// See [`HeaderError`].
+    pub fn check(&self, block: &[u8]) -> Result<(), HeaderError> {
+        SegmentHeader::parse(block)?;
+        if block[..USED_BYTES] != self.to_block()[..USED_BYTES] {
             return Err(HeaderError::Foreign);
         }
         Ok(())

@@ -216,3 +216,24 @@ pub(super) fn open_or_create(fs: &dyn Fs, path: &Path) -> io::Result<Arc<dyn Fil
         opened => opened,
     }
 }
+
+/// What the newest whole file says, through the cache; nothing is written or synced.
+pub(super) fn peek(fs: &dyn Fs, root: &Path) -> io::Result<BTreeMap<PartitionId, PartitionMeta>> {
+    let mut newest: Option<(u64, BTreeMap<PartitionId, PartitionMeta>)> = None;
+    for sequence in [1, 2] {
+        let file = match fs.open(&paths::meta_path(root, sequence), OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let mut bytes = vec![0; file.len()?.min(FILE_BYTES_MAX) as usize];
+        let read = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(read);
+        let Found::Valid(header, sum) = Header::find(&bytes) else { continue };
+        let Ok(scan) = record::scan(&bytes, &header, sum) else { continue };
+        if newest.as_ref().is_none_or(|(other, _)| header.sequence > *other) {
+            newest = Some((header.sequence, scan.partitions));
+        }
+    }
+    Ok(newest.map(|(_, partitions)| partitions).unwrap_or_default())
+}
