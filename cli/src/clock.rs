@@ -1,4 +1,4 @@
-//! The one reader of clocks in this crate.
+//! The one reader of clocks in this crate, and the one place that sleeps.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -13,4 +13,10 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Sleeps on this thread.
+#[expect(clippy::disallowed_methods, reason = "a load generator keeps times that the runtime's timer is too coarse for")]
+pub(crate) fn sleep(duration: Duration) {
+    std::thread::sleep(duration);
 }

@@ -9,6 +9,7 @@ mod latency;
 mod pace;
 mod payload;
 mod produce;
+mod progress;
 mod read_back;
 mod report;
 mod sender;

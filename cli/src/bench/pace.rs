@@ -1,7 +1,14 @@
-//! When each record should be sent.
+//! When each record should be sent, and a thread that says when it is time.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
+use crate::clock;
+use crate::failure::Failure;
 use crate::values::Rate;
 
 /// Records handed over between two looks at the clock where there is no rate.
@@ -28,6 +35,58 @@ impl Pace {
         let (nanos, records) = self.interval?;
         let at = u128::from(sequence) * u128::from(nanos) / u128::from(records);
         Some(Duration::from_nanos(u64::try_from(at).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Says how many records should have been sent by now. The runtime's own timer counts whole milliseconds, which
+/// would be most of a latency; this thread sleeps to the microsecond.
+pub(crate) struct Pacer(Arc<Shared>);
+
+struct Shared {
+    due: AtomicU64,
+    changed: Notify,
+}
+
+impl Pacer {
+    /// Starts at `began`. The thread ends after the `Pacer`.
+    pub(crate) fn start(pace: Pace, began: Instant) -> Result<Pacer, Failure> {
+        let shared = Arc::new(Shared { due: AtomicU64::new(0), changed: Notify::new() });
+        if pace.interval.is_none() {
+            shared.due.store(u64::MAX, Ordering::Relaxed);
+            return Ok(Pacer(shared));
+        }
+        let weak = Arc::downgrade(&shared);
+        let tick = move || {
+            let mut next = 0;
+            while let Some(shared) = weak.upgrade() {
+                let now = clock::now().saturating_duration_since(began);
+                while pace.intended(next).is_some_and(|at| at <= now) {
+                    next += 1;
+                }
+                shared.due.store(next, Ordering::Release);
+                shared.changed.notify_one();
+                drop(shared);
+                let wait = pace.intended(next).map_or(Duration::ZERO, |at| at.saturating_sub(now));
+                clock::sleep(wait.min(Duration::from_millis(100)));
+            }
+        };
+        thread::Builder::new()
+            .name("pacer".to_owned())
+            .spawn(tick)
+            .map_err(|error| Failure::io("starting a thread", error))?;
+        Ok(Pacer(shared))
+    }
+
+    /// Records that should have been sent by now.
+    pub(crate) fn due(&self) -> u64 {
+        self.0.due.load(Ordering::Acquire)
+    }
+
+    /// Waits until more than `sent` records are due. Cancel safe.
+    pub(crate) async fn wait(&self, sent: u64) {
+        while self.due() <= sent {
+            self.0.changed.notified().await;
+        }
     }
 }
 

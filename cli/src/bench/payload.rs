@@ -88,6 +88,11 @@ impl Pool {
         intact.then_some(stamp)
     }
 
+    /// The stamp of a value of this run, whatever the rest of it.
+    pub(crate) fn stamp(&self, value: &[u8]) -> Option<Stamp> {
+        stamp(value).filter(|stamp| stamp.run == self.run)
+    }
+
     fn value(&self, sequence: u64) -> &[u8] {
         let count = self.values.len() / self.size;
         let at = usize::try_from(sequence % count as u64).unwrap_or(0);

@@ -1,9 +1,9 @@
 //! A record as a JSON object on one line.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use caudal_client::Record;
 use serde::Serialize;
+
+use crate::json_text::{json_optional, json_text};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -32,11 +32,11 @@ struct HeaderDocument {
 
 /// Appends the object and a newline.
 pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    let (key, key_encoding) = optional(record.key.as_deref());
-    let (value, value_encoding) = optional(record.value.as_deref());
+    let (key, key_encoding) = json_optional(record.key.as_deref());
+    let (value, value_encoding) = json_optional(record.value.as_deref());
     let headers = record.headers.iter().map(|header| {
-        let (key, key_encoding) = text(&header.key);
-        let (value, value_encoding) = optional(header.value.as_deref());
+        let (key, key_encoding) = json_text(&header.key);
+        let (value, value_encoding) = json_optional(header.value.as_deref());
         HeaderDocument { key, key_encoding, value, value_encoding }
     });
     let document = Document {
@@ -53,23 +53,6 @@ pub(super) fn write(record: &Record, out: &mut Vec<u8>) -> serde_json::Result<()
     serde_json::to_writer(&mut *out, &document)?;
     out.push(b'\n');
     Ok(())
-}
-
-fn optional(bytes: Option<&[u8]>) -> (Option<String>, Option<&'static str>) {
-    match bytes {
-        None => (None, None),
-        Some(bytes) => {
-            let (text, encoding) = text(bytes);
-            (Some(text), encoding)
-        }
-    }
-}
-
-fn text(bytes: &[u8]) -> (String, Option<&'static str>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => (text.to_owned(), None),
-        Err(_) => (STANDARD.encode(bytes), Some("base64")),
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const WRITE_BYTES: usize = 256 * 1024;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
-    let form = match args.format {
+    let form = match args.format.clone() {
         Some(form) => form,
         None if context.json => RecordForm::Json,
         None => RecordForm::Letters(Printer::new(r"%v\n").map_err(Failure::usage)?),

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn collect(input: &'static [u8]) -> (Vec<Vec<u8>>, Option<InputError>) {
-        let mut groups = read(input, Steps::new("%K{1}%k%v\n").unwrap()).unwrap();
+        let mut groups = read(input, Steps::new("%k=%v\n").unwrap()).unwrap();
         let (mut values, mut failed) = (Vec::new(), None);
         while let Some(group) = groups.blocking_recv() {
             match group {
@@ -87,10 +87,10 @@ mod tests {
 
     #[test]
     fn records_before_a_bad_one_are_handed_over() {
-        let (values, failed) = collect(b"kone\nktwo\nk");
+        let (values, failed) = collect(b"k=one\nk=two\nk");
         assert_eq!(values, [b"one".to_vec(), b"two".to_vec()]);
         assert!(matches!(failed, Some(InputError::Mismatch { line: 3, .. })), "{failed:?}");
-        let (values, failed) = collect(b"kone\n");
+        let (values, failed) = collect(b"k=one\n");
         assert_eq!((values.len(), failed.is_none()), (1, true));
     }
 }

@@ -64,7 +64,8 @@ pub(crate) struct Args {
     print: Option<Printer>,
 }
 
-fn parse_codec(text: &str) -> Result<Codec, String> {
+/// Codecs by name.
+pub(crate) fn parse_codec(text: &str) -> Result<Codec, String> {
     Codec::from_str(text).map_err(|_| format!("{text:?} is no codec: write none, gzip, snappy, lz4 or zstd"))
 }
 

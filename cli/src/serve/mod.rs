@@ -1,12 +1,12 @@
 //! `caudal serve`: runs a broker until a signal comes.
 
 mod logging;
+mod signals;
 
 use std::path::PathBuf;
 
 use caudal_broker::config::Config;
 use caudal_broker::server::{self, Ready, ServeError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::print;
 use crate::failure::{Code, Failure};
@@ -38,4 +38,49 @@ pub(crate) struct Args {
     /// How log lines look [default: log.format of the configuration]
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+}
+
+/// Runs the broker until it is told to stop.
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    let sets: Vec<String> = args.set.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
+    let mut config = Config::load(args.config.as_deref(), &sets).map_err(cannot_start)?;
+    if let Some(dir) = args.data_dir {
+        config.data_dir = dir;
+    }
+    logging::start(config.log_level, args.log_format.unwrap_or_else(|| config.log_format.into()))?;
+    let stop = signals::listen()?;
+    let stopped = server::run(config, stop, |ready| {
+        // Whoever started the broker may not read its stdout: that is no reason to stop.
+        drop(print(ready_line(&ready).as_bytes()));
+    });
+    stopped.map_err(|error| match error {
+        ServeError::Disk(_) => Failure::new(Code::Disk, error.to_string()).caused_by(error),
+        error => cannot_start(error),
+    })
+}
+
+fn cannot_start(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+    Failure::refused(error.to_string()).caused_by(error)
+}
+
+fn ready_line(ready: &Ready) -> String {
+    let Ready { grpc, peer, http, node, cluster } = ready;
+    format!("ready grpc={grpc} peer={peer} http={http} node={node} cluster={cluster}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line_is_what_scripts_wait_for() {
+        let ready = Ready {
+            grpc: "127.0.0.1:40000".to_owned(),
+            peer: "off".to_owned(),
+            http: "off".to_owned(),
+            node: 1,
+            cluster: "c".to_owned(),
+        };
+        assert_eq!(ready_line(&ready), "ready grpc=127.0.0.1:40000 peer=off http=off node=1 cluster=c\n");
+    }
 }

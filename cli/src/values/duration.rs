@@ -37,20 +37,6 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(nanos))
 }
 
-/// Writes a duration in its largest whole unit.
-pub(crate) fn show_duration(duration: Duration) -> String {
-    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    if nanos == 0 {
-        return "0".to_owned();
-    }
-    for (name, unit) in UNITS.iter().rev().filter(|(name, _)| *name != "w") {
-        if nanos.is_multiple_of(*unit) {
-            return format!("{}{name}", nanos / unit);
-        }
-    }
-    format!("{nanos}ns")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,14 +59,6 @@ mod tests {
     fn what_is_no_duration_is_refused() {
         for text in ["", "10", "s", "10 s", "-1h", "1.5s", "10S", "1x", "99999999999999999999s", "40000w", "1sé"] {
             assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_shown_duration_reads_back() {
-        for text in ["0", "500ms", "10s", "7d", "90m", "1us", "5ns"] {
-            let duration = parse_duration(text).unwrap();
-            assert_eq!(show_duration(duration), text);
         }
     }
 }

@@ -9,7 +9,7 @@ mod rate;
 mod size;
 mod time;
 
-pub(crate) use duration::{parse_duration, show_duration};
+pub(crate) use duration::parse_duration;
 pub(crate) use offset::{Begin, OffsetRange, Until};
 pub(crate) use pair::{Pair, config_pair};
 pub(crate) use rate::Rate;
