@@ -119,14 +119,12 @@ impl Judge {
             Event::Refused { record } => {
                 self.refused.insert(record);
             }
-            Event::Acked { record, offset } => {
-                match self.sent.get(&record).copied() {
-                    Some((_, partition, _)) => self.at(partition, offset, record),
-                    None => {
-                        self.found.insert(Violation::Phantom { record, partition: 0, offset });
-                    }
+            Event::Acked { record, offset } => match self.sent.get(&record).copied() {
+                Some((_, partition, _)) => self.at(partition, offset, record),
+                None => {
+                    self.found.insert(Violation::Phantom { record, partition: 0, offset });
                 }
-            }
+            },
             Event::Read { partition, offset, record } => {
                 if self.watermark.get(&partition).is_some_and(|watermark| offset >= *watermark) {
                     self.found.insert(Violation::BeyondWatermark { partition, offset });
