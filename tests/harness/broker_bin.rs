@@ -116,6 +116,17 @@ impl Broker {
         Ok(())
     }
 
+    /// Starts it and kills it after a while, ready or not. Then [`restart`](Broker::restart).
+    #[expect(clippy::disallowed_methods, reason = "the moment of the kill is the test's to choose")]
+    pub fn restart_and_kill(&mut self, after: Duration) -> io::Result<()> {
+        let log = File::options().create(true).append(true).open(log_path(&self.data))?;
+        self.child =
+            serve(&self.data, &self.settings, self.address()).stdout(Stdio::null()).stderr(log).spawn()?;
+        std::thread::sleep(after);
+        self.kill()?;
+        Ok(())
+    }
+
     /// What it has logged, over all its starts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(log_path(&self.data)).unwrap_or_default()

@@ -1,0 +1,17 @@
+//! End to end: real processes, real sockets, the command line, the API as any client sees it.
+//!
+//! Each test starts a broker of its own on port 0 over a scratch folder. Each file holds one subject; its tests say
+//! what must hold, and `docs/GUARANTEES.md` names them.
+
+mod api;
+mod batches;
+mod damage;
+mod fetch;
+mod first_minute;
+mod hostile;
+mod idempotence;
+mod kill;
+mod produce;
+mod serve;
+mod streams;
+mod topics;
