@@ -27,6 +27,7 @@ pub(crate) const CLOCKS: &[(&str, &str)] = &[
         "broker/src/runtime/clock.rs",
         "the shell's clock: every decision gets its time from here, as an argument",
     ),
+    ("cli/src/clock.rs", "the command line's clock: durations of a load and times relative to now"),
     ("client/src/clock.rs", "the SDK's clock: its policy gets its time from here, as an argument"),
 ];
 

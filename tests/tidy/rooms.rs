@@ -38,14 +38,13 @@ const BYTES: &[&str] = &[
     "async",
 ];
 
-const WORDS: &[&str] = &["ids", "limits", "refusal"];
-
 const ROOMS: &[Room] = &[
     Room { name: "ids", uses: &[], never: PURE },
     Room { name: "limits", uses: &["ids"], never: PURE },
+    Room { name: "nearest", uses: &[], never: PURE },
     Room { name: "refusal", uses: &["ids", "limits"], never: PURE },
-    Room { name: "log", uses: WORDS, never: BYTES },
-    Room { name: "state", uses: &["ids", "limits", "refusal", "log"], never: PURE },
+    Room { name: "log", uses: &["ids", "limits", "refusal"], never: BYTES },
+    Room { name: "state", uses: &["ids", "limits", "nearest", "refusal", "log"], never: PURE },
     Room { name: "consensus", uses: &["ids", "limits", "refusal", "log"], never: PURE },
     Room { name: "node", uses: &["ids", "limits", "refusal", "log", "state", "consensus"], never: PURE },
     Room {
@@ -61,8 +60,20 @@ const ROOMS: &[Room] = &[
 ];
 
 /// Names of rooms that a path can lead to, with those that lie outside the table: `config`, `server`.
-const NAMES: &[&str] =
-    &["ids", "limits", "refusal", "config", "log", "state", "consensus", "node", "runtime", "rpc", "server"];
+const NAMES: &[&str] = &[
+    "ids",
+    "limits",
+    "nearest",
+    "refusal",
+    "config",
+    "log",
+    "state",
+    "consensus",
+    "node",
+    "runtime",
+    "rpc",
+    "server",
+];
 
 /// Every import that points the wrong way.
 pub(crate) fn breaches(sources: &[Source]) -> Vec<String> {

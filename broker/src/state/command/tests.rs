@@ -1,3 +1,5 @@
+//! Commands as bytes: there and back, and what must be an error.
+
 use prost::Message;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The table of keys, and values inside and outside their ranges.
+
 use std::collections::BTreeMap;
 
 use super::*;
