@@ -100,8 +100,8 @@ impl Broker {
 
     /// Sends SIGTERM and does not wait.
     pub fn terminate(&self) -> io::Result<()> {
-        let status = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill: {status}"))) }
+        let pid = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
     }
 
     /// Waits until it has ended by itself.
