@@ -58,6 +58,11 @@ fn lies() -> Vec<(&'static str, Bytes, Reason)> {
     let longer = (good.len() as i32 - 12 + 1).to_be_bytes();
     vec![
         ("nothing at all", Bytes::new(), Reason::CorruptBatch),
+        (
+            "18 bytes that claim gigabytes",
+            plus(LENGTH, &i32::MAX.to_be_bytes()).slice(..18),
+            Reason::CorruptBatch,
+        ),
         ("half a header", good.slice(..HEADER_BYTES / 2), Reason::CorruptBatch),
         ("a header without records", good.slice(..HEADER_BYTES), Reason::CorruptBatch),
         ("one byte short", good.slice(..good.len() - 1), Reason::CorruptBatch),
@@ -111,6 +116,7 @@ async fn every_lie_is_refused_by_name_and_leaves_nothing() {
         assert!(!refused.retriable, "{what}: sending it again cannot help");
         assert_eq!(stage.api.offset(TOPIC, 0, OffsetAnchor::End).await, 0, "{what}");
     }
+    assert!(stage.broker.memory() < 200 << 20, "{} bytes of memory", stage.broker.memory());
     let receipt = stage.api.send_batch(TOPIC, 0, batch(&[b"one", b"two"], Codec::None)).await.unwrap();
     assert_eq!((receipt.base_offset, receipt.last_offset), (0, 1));
 }
@@ -163,4 +169,5 @@ async fn a_bomb_is_stored_as_it_is_and_never_inflated_beyond_the_cap() {
     assert_eq!(crate::api::reason(&result.error), Reason::BatchInflatesTooLarge);
     let result = stage.api.fetch_now(TOPIC, 0, 0, v1_batches()).await;
     assert_eq!((result.error, result.batches.len()), (None, 1));
+    assert!(stage.broker.memory() < 250 << 20, "{} bytes of memory", stage.broker.memory());
 }

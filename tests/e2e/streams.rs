@@ -253,4 +253,6 @@ async fn a_reader_that_never_reads_holds_up_nobody() {
     while seen < 60 {
         seen += batches(&mut told).await.1.len();
     }
+    assert!(stage.broker.memory() < 600 << 20, "{} bytes of memory", stage.broker.memory());
+    drop(silent);
 }

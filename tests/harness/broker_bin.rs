@@ -81,6 +81,14 @@ impl Broker {
         self.child.id()
     }
 
+    /// The bytes of memory that are its own: without mapped files. 0 when it is gone.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kibibytes = anonymous.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.map_or(0, |n| n * 1024)
+    }
+
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
