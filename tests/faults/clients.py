@@ -171,6 +171,18 @@ def load(broker, history, partitions, per_second=2000):
     return [Producer(broker, history, partition, per_second) for partition in range(partitions)]
 
 
+def wait_for_acks(broker, producers, each):
+    """Until every producer has so many acknowledgements: a fault before that would have no effect."""
+    until = time.monotonic() + PATIENCE
+    while any(producer.acked < each for producer in producers):
+        ended = [p for p in producers if p.child.poll() is not None]
+        if ended or broker.process.poll() is not None or time.monotonic() > until:
+            acked = [producer.acked for producer in producers]
+            codes = [producer.child.poll() for producer in producers]
+            raise Broken(f"acknowledged {acked}, not {each} each; producers ended with {codes}:\n{broker.tail()}")
+        time.sleep(0.01)
+
+
 def scan(broker, history):
     """Reads everything back."""
     out = broker.must("consume", TOPIC, "-o", "start", "-e", "-f", r"%p\t%o\t%v\n")

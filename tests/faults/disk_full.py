@@ -66,8 +66,7 @@ def run(broker, disk, history):
 
 def after(broker, history, what):
     producers = clients.load(broker, history, PARTITIONS, per_second=1000)
-    while not all(producer.acked > 100 or producer.child.poll() is not None for producer in producers):
-        alive(broker)
+    clients.wait_for_acks(broker, producers, 100)
     codes = [producer.finish() for producer in producers]
     if any(codes):
         raise clients.Broken(f"{what}, and producers ended with {codes}: {producers[0].errors}")
