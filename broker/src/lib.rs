@@ -17,5 +17,7 @@ pub mod log;
 pub mod nearest;
 pub mod node;
 pub mod refusal;
+pub mod rpc;
 pub mod runtime;
+pub mod server;
 pub mod state;

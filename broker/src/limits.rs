@@ -41,7 +41,17 @@ pub const INFLATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const TIMESTAMP_AHEAD_MS_MAX: i64 = 60 * 60 * 1000;
 
 /// Batch bytes one produce stream may have sent and not yet seen answered.
-pub const PRODUCE_WINDOW_BYTES: u64 = 16 * 1024 * 1024;
+pub const PRODUCE_WINDOW_BYTES: u64 = BATCH_BYTES_CEILING as u64 + PRODUCE_GRANT_BYTES;
+
+/// A produce stream grants bytes in steps of this: rarely enough to cost nothing, and often enough that a batch of
+/// [`BATCH_BYTES_CEILING`] always fits once the stream's earlier ones are answered.
+pub const PRODUCE_GRANT_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Batches one produce stream may have in flight; it is not read further meanwhile.
+pub const PRODUCE_IN_FLIGHT_MAX: usize = 4096;
+
+/// A batch below this is copied out of the buffer it came in: a kept slice would keep the whole buffer.
+pub const COPY_BELOW_BYTES: usize = 4 * 1024;
 
 /// Batch bytes of one partition that are proposed and not committed.
 pub const PARTITION_UNCOMMITTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -61,8 +71,47 @@ pub const FETCH_WAIT_MS_MAX: u32 = 60_000;
 /// The longest silence of a fetch stream, where the client asks for none.
 pub const FETCH_HEARTBEAT_MS_DEFAULT: u32 = 5_000;
 
+/// The shortest and the longest silence that a client of a fetch stream may ask for.
+pub const FETCH_HEARTBEAT_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
+
+/// Answers waiting in one fetch stream beside its batches; its requests are not read meanwhile.
+pub const FETCH_STREAM_ANSWERS_MAX: usize = 64;
+
+/// How long the creation of a topic waits for the leaders of its partitions.
+pub const CREATE_WAIT_MS: u64 = 5_000;
+
+/// Bytes of responses that one connection has not taken yet; further ones are not made meanwhile.
+pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Flow-control windows of a stream and of a connection: what a client may send before it is read.
+pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// See [`STREAM_WINDOW_BYTES`].
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
+/// The largest HTTP/2 frame taken. Far above the default of 16 KiB: it is worth a factor of three.
+pub const HTTP2_FRAME_BYTES_MAX: u32 = 1024 * 1024;
+
+/// The header lists of one request.
+pub const HTTP2_HEADERS_BYTES_MAX: u32 = 16 * 1024;
+
+/// The time between two pings of a silent connection, and the time its answer may take.
+pub const HTTP2_PING_MS: u64 = 20_000;
+
+/// How long an orderly stop waits for the clients' streams to end.
+pub const STOP_GRACE_MS: u64 = 5_000;
+
+/// File descriptors kept free of connections, for logs and everything else.
+pub const FILES_RESERVED: u64 = 512;
+
 /// A connection whose peer takes nothing for so long is closed: its bytes pin segments.
 pub const STALLED_CONNECTION_MS: u64 = 30_000;
+
+/// A new connection that has not sent its HTTP/2 preface after so long is closed.
+pub const HANDSHAKE_MS: u64 = 10_000;
+
+/// The time between two ticks of a shard. Ticks that were missed are not made up for.
+pub const TICK_MS: u64 = 100;
 
 /// Inputs taken into one pass of a shard: bounds the time between two looks at the clock.
 pub const INPUTS_PER_PASS_MAX: usize = 1024;
@@ -93,6 +142,9 @@ pub const RECENT_TAIL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Threads of the reader pool.
 pub const READER_THREADS: usize = 4;
+
+/// Reads waiting for the reader pool, of all shards; a reader waits when there are more.
+pub const READS_WAITING_MAX: usize = 1024;
 
 /// Bytes of entries in one message to a peer.
 pub const PEER_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;

@@ -239,4 +239,10 @@ pub enum Refusal {
     /// Not done in the time that was asked for.
     #[error("not done in time; it may still be carried out")]
     TimedOut,
+    /// A bug in the broker.
+    #[error("the broker failed at this: {why}; its log says more")]
+    Internal {
+        /// What failed.
+        why: String,
+    },
 }

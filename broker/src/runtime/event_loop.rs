@@ -1,0 +1,261 @@
+//! A shard's loop: gathers what has come, lets the machine handle it, hands out what follows.
+//!
+//! ```text
+//!   rpc tasks ──▶ inbox ─┐                       ┌─▶ tickets ──▶ who waits
+//!   other shards ─▶ mail ─┼─▶ Shard ─▶ effects ──┼─▶ views ────▶ readers, wake-ups
+//!   disk thread ─▶ done ──┤                       └─▶ mail of other shards
+//!   100 ms ──────▶ tick ──┘         └─▶ round ──▶ disk thread
+//! ```
+//!
+//! The loop is a task of the shard's own runtime, not its root: a task of the same thread is woken without a system
+//! call. Tasks that have become ready together all queue their batches before the loop runs: one pass, one write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::clock::Clock;
+use super::disk::Rounds;
+use super::handle::Call;
+use super::life::Life;
+use super::mailbox::{Mail, Mailbox};
+use super::partition_view::PartitionView;
+use super::shard::{Effect, Shard, ShardInput};
+use super::tickets::Tickets;
+use super::views::Views;
+use crate::ids::{PartitionId, ShardId};
+use crate::limits;
+use crate::log::{Fatal, RoundDone};
+use crate::node::Published;
+use crate::state::TopicConfig;
+
+/// What a loop works with.
+pub struct Parts {
+    /// The machine.
+    pub shard: Shard,
+    /// Its number.
+    pub id: ShardId,
+    /// Calls from `rpc`.
+    pub inbox: mpsc::Receiver<Call>,
+    /// Completions of the disk thread.
+    pub done: mpsc::Receiver<RoundDone>,
+    /// The mailboxes of all shards, in order.
+    pub mailboxes: Arc<[Mailbox]>,
+    /// The disk thread.
+    pub rounds: Rounds,
+    /// What is published.
+    pub views: Arc<Views>,
+    /// The broker's life.
+    pub life: Arc<Life>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// One shard's loop.
+pub struct EventLoop {
+    parts: Parts,
+    tickets: Tickets,
+    own: BTreeMap<PartitionId, Arc<PartitionView>>,
+    outgoing: Vec<Vec<Mail>>,
+    calls: Vec<Call>,
+    ticked: bool,
+    stopping: bool,
+}
+
+impl EventLoop {
+    /// A loop that has not begun.
+    pub fn new(parts: Parts) -> EventLoop {
+        let outgoing = parts.mailboxes.iter().map(|_| Vec::new()).collect();
+        EventLoop {
+            parts,
+            tickets: Tickets::default(),
+            own: BTreeMap::new(),
+            outgoing,
+            calls: Vec::new(),
+            ticked: false,
+            stopping: false,
+        }
+    }
+
+    /// Runs until the shard has stopped in order, or the broker has failed.
+    pub async fn run(mut self) {
+        if let Err(fatal) = self.serve().await {
+            self.parts.life.fail(fatal);
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Fatal> {
+        let mut tick = interval(Duration::from_millis(limits::TICK_MS));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.pass(None)?;
+        while !(self.stopping && self.parts.inbox.is_empty() && self.parts.shard.is_drained()) {
+            let done = self.gather(&mut tick).await;
+            self.pass(done)?;
+        }
+        if let Some(last) = self.parts.shard.close()
+            && self.parts.rounds.hand_over(self.parts.id, last)
+        {
+            // The disk thread says by itself when it fails.
+            let _ = self.parts.done.recv().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to do, and takes what has come.
+    async fn gather(&mut self, tick: &mut Interval) -> Option<RoundDone> {
+        let Parts { inbox, done, mailboxes, id, .. } = &mut self.parts;
+        let mailbox = &mailboxes[id.0 as usize];
+        let mut finished = None;
+        tokio::select! {
+            biased;
+            result = done.recv() => finished = result,
+            _ = tick.tick() => self.ticked = true,
+            // A closed inbox is for ever ready.
+            count = inbox.recv_many(&mut self.calls, limits::INPUTS_PER_PASS_MAX), if !self.stopping || !inbox.is_empty() => {
+                if count == 0 {
+                    self.stopping = true;
+                }
+            }
+            () = mailbox.posted() => {}
+        }
+        if finished.is_none() {
+            finished = done.try_recv().ok();
+        }
+        while self.calls.len() < limits::INPUTS_PER_PASS_MAX {
+            let Ok(call) = inbox.try_recv() else { break };
+            self.calls.push(call);
+        }
+        finished
+    }
+
+    fn pass(&mut self, done: Option<RoundDone>) -> Result<(), Fatal> {
+        let now = self.parts.clock.now();
+        if let Some(done) = done {
+            self.parts.shard.round_done(now, done)?;
+        }
+        for mail in self.parts.mailboxes[self.parts.id.0 as usize].take() {
+            match mail {
+                Mail::Message(message) => self.parts.shard.handle(now, ShardInput::Message(message)),
+                Mail::Wake(view) => view.wake(self.parts.id),
+            }
+        }
+        if std::mem::take(&mut self.ticked) {
+            self.parts.shard.handle(now, ShardInput::Tick);
+        }
+        let mut calls = std::mem::take(&mut self.calls);
+        for call in calls.drain(..) {
+            let input = self.input(call);
+            self.parts.shard.handle(now, input);
+        }
+        self.calls = calls;
+        self.parts.shard.flush(now)?;
+        self.hand_out();
+        if let Some(round) = self.parts.shard.take_round(now)
+            && !self.parts.rounds.hand_over(self.parts.id, round)
+        {
+            // The disk thread has failed and said so; nothing can become durable any more.
+            self.stopping = true;
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, call: Call) -> ShardInput {
+        match call {
+            Call::Produce { partition, batch, acks, reply } => {
+                ShardInput::Produce { ticket: self.tickets.issue(reply), partition, batch, acks }
+            }
+            Call::Control { request, reply } => {
+                ShardInput::Control { ticket: self.tickets.issue(reply), request }
+            }
+            Call::Trim { partition, before, validate_only, reply } => {
+                ShardInput::Trim { ticket: self.tickets.issue(reply), partition, before, validate_only }
+            }
+            Call::Stop => {
+                self.stopping = true;
+                self.parts.inbox.close();
+                ShardInput::Stop
+            }
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let effects: Vec<Effect> = self.parts.shard.effects().collect();
+        for effect in effects {
+            match effect {
+                Effect::Reply { ticket, reply } => self.tickets.reply(ticket, reply),
+                Effect::ToShard { shard, message } => {
+                    self.outgoing[shard.0 as usize].push(Mail::Message(message))
+                }
+                Effect::Publish { partition, view } => self.publish(partition, view),
+                Effect::Opened { partition, topic, config, reader } => {
+                    let view = self.view(partition, topic, &config);
+                    view.configure(config);
+                    view.opened(reader);
+                    self.parts.views.note_change();
+                }
+                Effect::Configured { partition, config } => {
+                    if let Some(view) = self.own.get(&partition) {
+                        view.configure(config);
+                    }
+                }
+                Effect::Deleted { partition } => {
+                    if let Some(view) = self.own.remove(&partition) {
+                        view.close();
+                        self.parts.views.remove(partition);
+                        self.wake(&view);
+                    }
+                }
+                Effect::Catalog(catalog) => self.parts.views.set_catalog(catalog),
+                Effect::Registered(node) => self.parts.views.set_node(node),
+            }
+        }
+        for (mailbox, mail) in self.parts.mailboxes.iter().zip(&mut self.outgoing) {
+            mailbox.post(mail);
+        }
+    }
+
+    /// The view of a partition of this shard; published from here on.
+    fn view(
+        &mut self,
+        partition: PartitionId,
+        topic: Arc<str>,
+        config: &Arc<TopicConfig>,
+    ) -> Arc<PartitionView> {
+        let (id, views) = (self.parts.id, &self.parts.views);
+        let view = self.own.entry(partition).or_insert_with(|| {
+            let view = Arc::new(PartitionView::new(partition, topic, Arc::clone(config), id, views.shards));
+            views.insert(&view);
+            view
+        });
+        Arc::clone(view)
+    }
+
+    fn publish(&mut self, partition: PartitionId, published: Published) {
+        let view = match self.own.get(&partition) {
+            Some(view) => Arc::clone(view),
+            // A log that could not be opened: there is nothing to read, and its view says why.
+            None => match self.parts.views.topic_by_id(partition.topic) {
+                Some(topic) => self.view(partition, Arc::clone(&topic.name), &topic.config),
+                None => return,
+            },
+        };
+        if view.publish(published) {
+            self.parts.views.note_change();
+        }
+        self.wake(&view);
+    }
+
+    /// Wakes who waits: here at once, on other shards with this pass's mail.
+    fn wake(&mut self, view: &Arc<PartitionView>) {
+        for shard in view.watching() {
+            if shard == self.parts.id {
+                view.wake(shard);
+            } else {
+                self.outgoing[shard.0 as usize].push(Mail::Wake(Arc::clone(view)));
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The published state of the broker: what `rpc` reads without entering a shard's loop.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::partition_view::PartitionView;
+use crate::ids::{NodeId, PartitionId, TopicId};
+use crate::state::{Catalog, Topic};
+
+/// Every partition here, the catalog, and who this broker is.
+pub struct Views {
+    /// The broker's shards.
+    pub shards: u32,
+    partitions: RwLock<BTreeMap<PartitionId, Arc<PartitionView>>>,
+    catalog: ArcSwap<Catalog>,
+    node: watch::Sender<Option<NodeId>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Views {
+    /// A broker that knows nothing yet.
+    pub fn new(shards: u32) -> Views {
+        Views {
+            shards,
+            partitions: RwLock::default(),
+            catalog: ArcSwap::from_pointee(Catalog::default()),
+            node: watch::Sender::new(None),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// The view of a partition that has a replica here.
+    pub fn partition(&self, id: PartitionId) -> Option<Arc<PartitionView>> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The topics.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// A topic by its name.
+    pub fn topic_by_name(&self, name: &str) -> Option<Arc<Topic>> {
+        self.catalog.load().topic(name).cloned()
+    }
+
+    /// A topic by its id.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
+        self.catalog.load().topic_by_id(id).cloned()
+    }
+
+    /// This broker's id, once it is registered.
+    pub fn node(&self) -> Option<NodeId> {
+        *self.node.borrow()
+    }
+
+    /// Tells of every change but moving offsets: partitions that come and go, leaders, the catalog. The first
+    /// `changed` waits for a change after this call.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+
+    pub(super) fn insert(&self, view: &Arc<PartitionView>) {
+        self.partitions.write().unwrap_or_else(PoisonError::into_inner).insert(view.id, Arc::clone(view));
+        self.note_change();
+    }
+
+    pub(super) fn remove(&self, id: PartitionId) {
+        self.partitions.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.note_change();
+    }
+
+    pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
+        self.catalog.store(catalog);
+        self.note_change();
+    }
+
+    pub(super) fn set_node(&self, node: NodeId) {
+        self.node.send_replace(Some(node));
+        self.note_change();
+    }
+
+    pub(super) fn note_change(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+#[path = "views_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+//! Tests of `views.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::ids::{Offset, ShardId, Term};
+use crate::node::Published;
+use crate::runtime::watcher::Watcher;
+use crate::state::TopicConfig;
+
+fn view() -> Arc<PartitionView> {
+    let id = PartitionId { topic: TopicId(uuid::Uuid::from_u128(9)), partition: 3 };
+    Arc::new(PartitionView::new(id, "t".into(), Arc::new(TopicConfig::default()), ShardId(0), 2))
+}
+
+fn published(high_watermark: i64) -> Published {
+    Published {
+        leader: Some(NodeId(1)),
+        epoch: Term(6),
+        ready: true,
+        high_watermark: Offset(high_watermark),
+        log_start: Offset(0),
+        replicas: Arc::from([NodeId(1)]),
+        closed: None,
+    }
+}
+
+#[test]
+fn moving_offsets_are_no_change_of_standing() {
+    let view = view();
+    assert!(view.publish(published(0)));
+    assert!(!view.publish(published(7)));
+    assert_eq!(view.high_watermark(), Offset(7));
+    assert!(view.publish(Published { ready: false, ..published(7) }));
+}
+
+#[test]
+fn a_partition_knows_on_which_shards_it_is_waited_for() {
+    let (view, watcher) = (view(), Watcher::new());
+    assert_eq!(view.watching().count(), 0);
+    let watch = view.watch(ShardId(1), &watcher, 4);
+    assert_eq!(view.watching().collect::<Vec<_>>(), [ShardId(1)]);
+    view.wake(ShardId(0));
+    assert_eq!(view.watching().count(), 1);
+    view.wake(ShardId(1));
+    assert_eq!(view.watching().count(), 0);
+    drop(watch);
+    let _again = view.watch(ShardId(0), &watcher, 4);
+    drop(view.watch(ShardId(1), &watcher, 5));
+    assert_eq!(view.watching().collect::<Vec<_>>(), [ShardId(0)]);
+}
+
+/// A publisher and a waiter on threads of their own: each offset is seen, or the waiter would sleep for ever.
+#[test]
+fn no_wake_up_is_lost_between_threads() {
+    const LAST: i64 = 20_000;
+    let view = view();
+    let publisher = Arc::clone(&view);
+    let publishing = std::thread::spawn(move || {
+        for offset in 1..=LAST {
+            publisher.publish(published(offset));
+            for shard in publisher.watching().collect::<Vec<_>>() {
+                publisher.wake(shard);
+            }
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let wait = async {
+        let watcher = Watcher::new();
+        let mut seen = 0;
+        while seen < LAST {
+            let _watch = view.watch(ShardId(1), &watcher, 0);
+            let now = view.high_watermark().0;
+            if now == seen {
+                watcher.woken().await;
+            }
+            assert!(view.high_watermark().0 >= now);
+            seen = now;
+        }
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(60), wait).await })
+        .expect("a wake-up was lost");
+    publishing.join().unwrap();
+}
+
+#[tokio::test]
+async fn whoever_waits_for_changes_hears_of_partitions_that_come_and_go() {
+    let views = Views::new(2);
+    let view = view();
+    let mut changes = views.changes();
+    views.insert(&view);
+    changes.changed().await.unwrap();
+    assert!(views.partition(view.id).is_some());
+    views.remove(view.id);
+    changes.changed().await.unwrap();
+    assert!(views.partition(view.id).is_none());
+    views.set_node(NodeId(4));
+    changes.changed().await.unwrap();
+    assert_eq!(views.node(), Some(NodeId(4)));
+}

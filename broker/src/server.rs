@@ -1,0 +1,205 @@
+//! A broker from its configuration to its end: opens the folder, recovers the logs, starts the threads, serves, stops.
+//!
+//! ```text
+//!   folder locked ─▶ port bound ─▶ meta log ─▶ every log recovered ─▶ threads ─▶ control partition leads, all opened
+//!                                                                                          │ ready
+//!   exit ◀─ last marks synced ◀─ shards drained ◀─ streams ended ◀─ no new connections ◀───┘ asked to stop
+//! ```
+
+mod recovery;
+mod shards;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::ids::PartitionId;
+use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, MetaLog, meta};
+use crate::rpc::{About, SERVICES};
+use crate::runtime::clock::Clock;
+use crate::runtime::life::{Life, Phase};
+use crate::runtime::readers::Readers;
+use crate::runtime::views::Views;
+use crate::runtime::{listener, open_files};
+use shards::Shards;
+
+/// What a broker that accepts requests says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// HOST:PORT of the gRPC listener, with the real port.
+    pub grpc: String,
+    /// The peer listener; `off` while a broker is always alone.
+    pub peer: String,
+    /// The HTTP listener; `off` while there is nothing to read on it.
+    pub http: String,
+    /// The broker's number in its cluster.
+    pub node: i32,
+    /// The cluster's id.
+    pub cluster: String,
+}
+
+/// Why a broker did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The listener cannot be bound.
+    #[error("cannot listen on {address} (grpc.listen): {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said; `AddrInUse` when another process listens there.
+        source: io::Error,
+    },
+    /// The meta log cannot be read: without it nothing on the disk can be believed.
+    #[error(transparent)]
+    Meta(#[from] meta::Error),
+    /// The system gives no thread, or no runtime for it.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// A write or sync failed, or an invariant did not hold.
+    #[error(transparent)]
+    Disk(Fatal),
+}
+
+/// Runs a broker until `shutdown` is done and everything taken is answered and on disk.
+///
+/// `on_ready` is called once, when it accepts requests. Blocks the calling thread.
+///
+/// # Errors
+/// It cannot start, or a write or sync failed: then nothing more was acknowledged, and the next start reads the disk.
+pub fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+    on_ready: impl FnOnce(Ready),
+) -> Result<(), ServeError> {
+    let files = open_files::raise();
+    let folder = Folder::open(&config.data_dir, Uuid::new_v4(), Uuid::new_v4())?;
+    let shards = shard_count(&config);
+    let (grpc, listeners) = listener::listen(config.grpc_listen, shards)
+        .map_err(|source| ServeError::Bind { address: config.grpc_listen, source })?;
+    let fs: Arc<dyn Fs> = Arc::new(DiskFs);
+    let meta = MetaLog::open(Arc::clone(&fs), folder.root())?;
+    let recovered = recovery::open_logs(&fs, folder.root(), &meta, shards).map_err(ServeError::Thread)?;
+    let broker = Broker {
+        about: Arc::new(About {
+            cluster: folder.identity().cluster_id.to_string(),
+            address: config.grpc_address(grpc),
+        }),
+        life: Arc::default(),
+        views: Arc::new(Views::new(shards)),
+        readers: Readers::start().map_err(ServeError::Thread)?,
+        clock: Clock::start(),
+        connections: open_files::connections(files, shards),
+        config,
+        folder,
+        fs,
+    };
+    let waiting =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    waiting.block_on(set_health(&health, ServingStatus::NotServing));
+    let threads = Shards::start(&broker, meta, recovered, listeners, &health_service)?;
+    waiting.block_on(broker.serve(grpc, &health, shutdown, on_ready));
+    threads.join();
+    match broker.life.take_failure() {
+        Some(fatal) => Err(ServeError::Disk(fatal)),
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+    }
+}
+
+fn shard_count(config: &Config) -> u32 {
+    let cores =
+        || std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    if config.shards == 0 { cores() } else { config.shards }
+}
+
+async fn set_health(health: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES.into_iter().chain([""]) {
+        health.set_service_status(service, status).await;
+    }
+}
+
+/// What the threads of a broker share.
+struct Broker {
+    config: Config,
+    folder: Folder,
+    fs: Arc<dyn Fs>,
+    about: Arc<About>,
+    life: Arc<Life>,
+    views: Arc<Views>,
+    readers: Readers,
+    clock: Clock,
+    /// Connections of one shard at a time.
+    connections: usize,
+}
+
+impl Broker {
+    /// Until the broker is to stop: by `shutdown`, or by a failure.
+    async fn serve(
+        &self,
+        grpc: SocketAddr,
+        health: &HealthReporter,
+        shutdown: impl Future<Output = ()>,
+        on_ready: impl FnOnce(Ready),
+    ) {
+        tokio::pin!(shutdown);
+        let ready = tokio::select! {
+            () = &mut shutdown => false,
+            () = self.life.reached(Phase::Stopping) => false,
+            () = self.opened() => true,
+        };
+        if ready {
+            set_health(health, ServingStatus::Serving).await;
+            let node = self.views.node().map_or(0, |node| node.0);
+            let cluster = self.about.cluster.clone();
+            tracing::info!(%grpc, node, %cluster, shards = self.views.shards, "ready");
+            let off = || "off".to_owned();
+            on_ready(Ready { grpc: grpc.to_string(), peer: off(), http: off(), node, cluster });
+            tokio::select! {
+                () = shutdown => {}
+                () = self.life.reached(Phase::Stopping) => {}
+            }
+        }
+        set_health(health, ServingStatus::NotServing).await;
+        tracing::info!("stopping");
+        self.life.stop();
+    }
+
+    /// Waits until the control partition leads and every partition that lives here is open, or said why it is not.
+    async fn opened(&self) {
+        let mut changes = self.views.changes();
+        while !self.is_open() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        let Some(node) = self.views.node() else { return false };
+        let led = |id: PartitionId| {
+            self.views.partition(id).is_some_and(|view| {
+                let standing = view.standing();
+                standing.ready || standing.closed.is_some()
+            })
+        };
+        let catalog = self.views.catalog();
+        // The catalog that names this broker is the one that has all its partitions.
+        led(PartitionId::CONTROL)
+            && catalog.member(node).is_some()
+            && catalog
+                .topics()
+                .flat_map(|topic| topic.placements())
+                .all(|(id, placement)| !placement.replicas.iter().any(|(home, _)| *home == node) || led(id))
+    }
+}

@@ -1,0 +1,177 @@
+//! The threads of a broker: one for each shard, and the disk's.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use uuid::Uuid;
+
+use super::recovery::Logs;
+use super::{Broker, ServeError};
+use crate::ids::ShardId;
+use crate::limits;
+use crate::log::{Disk, Fatal, MetaLog};
+use crate::node::{Identity, Options};
+use crate::rpc::{self, Door};
+use crate::runtime::connections;
+use crate::runtime::disk;
+use crate::runtime::event_loop::{EventLoop, Parts};
+use crate::runtime::handle::{Call, Handle};
+use crate::runtime::life::{Life, Phase};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::shard::{Shard, ShardOptions};
+
+/// The running threads.
+pub(super) struct Shards {
+    threads: Vec<JoinHandle<()>>,
+    life: Arc<Life>,
+}
+
+/// What one shard's thread begins with.
+struct Seat<H: Health> {
+    id: ShardId,
+    machine: EventLoop,
+    listener: TcpListener,
+    connections: usize,
+    own: mpsc::Sender<Call>,
+    door: Door,
+    health: HealthServer<H>,
+}
+
+impl Shards {
+    /// Starts the disk thread and the shards.
+    ///
+    /// # Errors
+    /// The system gives no thread or no runtime.
+    pub(super) fn start<H: Health>(
+        broker: &Broker,
+        meta: MetaLog,
+        recovered: Vec<Logs>,
+        listeners: Vec<TcpListener>,
+        health: &HealthServer<H>,
+    ) -> Result<Shards, ServeError> {
+        let count = listeners.len();
+        let (inboxes, calls): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(limits::SHARD_INBOX_MAX)).unzip();
+        // A shard has one round at the disk.
+        let (done, completions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(1)).unzip();
+        let mailboxes: Arc<[Mailbox]> = (0..count).map(|_| Mailbox::default()).collect();
+        let root = broker.folder.root().to_owned();
+        let disk = Disk::new(Arc::clone(&broker.fs), root.clone(), meta);
+        let life = Arc::clone(&broker.life);
+        let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
+        let mut shards = Shards { threads: vec![thread], life };
+        let handle = Handle::new(inboxes.clone());
+        let parts = (0..).zip(recovered).zip(listeners).zip(calls.into_iter().zip(completions)).zip(inboxes);
+        for ((((number, recovered), listener), (inbox, done)), own) in parts {
+            let id = ShardId(number);
+            let node = options(broker, id, count);
+            let (fs, root) = (Arc::clone(&broker.fs), root.clone());
+            let machine = EventLoop::new(Parts {
+                shard: Shard::new(ShardOptions { node, fs, root, recovered }),
+                id,
+                inbox,
+                done,
+                mailboxes: Arc::clone(&mailboxes),
+                rounds: rounds.clone(),
+                views: Arc::clone(&broker.views),
+                life: Arc::clone(&broker.life),
+                clock: broker.clock,
+            });
+            let door = Door {
+                handle: handle.clone(),
+                views: Arc::clone(&broker.views),
+                readers: broker.readers.clone(),
+                clock: broker.clock,
+                life: Arc::clone(&broker.life),
+                shard: id,
+                about: Arc::clone(&broker.about),
+            };
+            let health = health.clone();
+            let seat = Seat { id, machine, listener, connections: broker.connections, own, door, health };
+            match seat.start() {
+                Ok(thread) => shards.threads.push(thread),
+                Err(error) => {
+                    shards.life.stop();
+                    shards.join();
+                    return Err(ServeError::Thread(error));
+                }
+            }
+        }
+        Ok(shards)
+    }
+
+    /// Waits until all have ended.
+    pub(super) fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                self.life.fail(panicked("a thread"));
+            }
+        }
+    }
+}
+
+fn options(broker: &Broker, shard: ShardId, shards: usize) -> Options {
+    Options {
+        shard,
+        shards: u32::try_from(shards).unwrap_or(u32::MAX),
+        seed: Uuid::new_v4().as_u64_pair().0,
+        identity: Identity {
+            node_uuid: broker.folder.identity().node_uuid,
+            address: broker.about.address.clone(),
+        },
+        defaults: broker.config.topic.clone(),
+    }
+}
+
+fn panicked(what: &str) -> Fatal {
+    Fatal::new("panic", what, io::Error::other("the log has the panic's message; this is a bug"))
+}
+
+impl<H: Health> Seat<H> {
+    fn start(self) -> io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let name = format!("shard-{}", self.id);
+        std::thread::Builder::new().name(name).spawn(move || runtime.block_on(self.run()))
+    }
+
+    /// Serves until the broker stops and the shard is drained; after a failure it ends where it stands.
+    async fn run(self) {
+        let life = Arc::clone(&self.door.life);
+        tokio::select! {
+            () = life.reached(Phase::Failed) => {}
+            () = self.serve() => {}
+        }
+    }
+
+    async fn serve(self) {
+        let life = Arc::clone(&self.door.life);
+        let machine = tokio::spawn(self.machine.run());
+        let connections = match connections::accept(self.listener, self.connections, Arc::clone(&life)) {
+            Ok(connections) => connections,
+            Err(error) => return life.fail(Fatal::new("use", "the gRPC listener", error)),
+        };
+        let mut door = tokio::spawn(rpc::serve(self.door, connections, self.health));
+        tokio::select! {
+            ended = &mut door => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return life.fail(Fatal::new("serve", "gRPC", io::Error::other(error))),
+                Err(_) => return life.fail(panicked("the gRPC server")),
+            },
+            () = life.reached(Phase::Stopping) => {
+                // A client that does not end its streams is cut off with the runtime.
+                let _ = timeout(Duration::from_millis(limits::STOP_GRACE_MS), &mut door).await;
+            }
+        }
+        // It cannot be closed before it has taken this.
+        let _ = self.own.send(Call::Stop).await;
+        if machine.await.is_err() {
+            life.fail(panicked(&format!("shard {}", self.id)));
+        }
+    }
+}
