@@ -294,7 +294,7 @@ fn after_a_failed_sync_the_cache_is_not_believed() {
         world.crash(Crash::ProcessDies);
         let found = world.possible[0].clone();
         world.crash(Crash::PowerDies);
-        assert_eq!(world.possible, [found.clone()]);
+        assert_eq!(world.possible, std::slice::from_ref(&found));
         found == durable
     });
     assert!(lost.count() > 20, "a sync that fails loses something in many worlds");

@@ -8,7 +8,6 @@ const ZEROING_STEP: usize = 4096;
 
 pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<MetaLog, Error> {
     let at = |file: &Path, source| Error::Io { file: file.to_owned(), source };
-    fs.sync_dir(root).map_err(|e| at(root, e))?;
     let (a, b) = (Side::read(&*fs, root, 1)?, Side::read(&*fs, root, 2)?);
     let verified = a.verified && b.verified;
     if a.is_free() && b.is_free() {
@@ -17,6 +16,7 @@ pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<M
         }
         return create(fs, root, rewrite_bytes);
     }
+    fs.sync_dir(root).map_err(|e| at(root, e))?;
     let (newest, other) = pick(a, b)?;
     if let Some(file) = &other.file {
         clear_header(&**file).map_err(|e| at(&other.path, e))?;
@@ -25,7 +25,9 @@ pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<M
         return Err(Error::Missing { root: root.to_owned() });
     };
     cut(&*file, &bytes, scan.end).map_err(|e| at(&path, e))?;
-    let room = take_room(&*file, rewrite_bytes + ROOM_AHEAD, bytes.len() as u64).map_err(|e| at(&path, e))?;
+    let room = rewrite_bytes + ROOM_AHEAD;
+    prepare_spare(&*fs, &other.path, room).map_err(|e| at(&other.path, e))?;
+    let room = take_room(&*file, room, bytes.len() as u64).map_err(|e| at(&path, e))?;
     Ok(MetaLog {
         fs,
         root: root.to_owned(),
@@ -44,23 +46,21 @@ pub(super) fn open(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<M
     })
 }
 
-/// Makes both files with their room, the first with its header.
+/// Makes both files with their room, the first with its header. Only that one need be durable.
 fn create(fs: Arc<dyn Fs>, root: &Path, rewrite_bytes: u64) -> Result<MetaLog, Error> {
     let header = Header { sequence: 1, first_record: 1, live_bytes: 0 };
     let (head, chain) = header.encode();
     let room = rewrite_bytes + ROOM_AHEAD;
-    let make = |sequence: u64, content: &[u8]| -> Result<Arc<dyn File>, Error> {
-        let path = paths::meta_path(root, sequence);
-        let made = open_or_create(&*fs, &path).and_then(|file| {
-            file.allocate(room)?;
-            file.write_at(&[IoSlice::new(content)], 0)?;
-            file.sync()?;
-            Ok(file)
-        });
-        made.map_err(|source| Error::Io { file: path, source })
-    };
-    make(2, &[])?;
-    let file = make(1, &head)?;
+    let path = paths::meta_path(root, 1);
+    let made = open_or_create(&*fs, &path).and_then(|file| {
+        file.allocate(room)?;
+        file.write_at(&[IoSlice::new(&head)], 0)?;
+        file.sync()?;
+        Ok(file)
+    });
+    let file = made.map_err(|source| Error::Io { file: path, source })?;
+    let spare = paths::meta_path(root, 2);
+    prepare_spare(&*fs, &spare, room).map_err(|source| Error::Io { file: spare, source })?;
     fs.sync_dir(root).map_err(|source| Error::Io { file: root.to_owned(), source })?;
     let end = HEADER_BYTES as u64;
     Ok(MetaLog {
@@ -195,6 +195,14 @@ pub(super) fn clear_header(file: &dyn File) -> io::Result<()> {
     }
     file.write_at(&[IoSlice::new(&[0; HEADER_BYTES])], 0)?;
     file.sync()
+}
+
+/// Takes the room of the next rewrite now. Where the disk is full, the rewrite will see.
+fn prepare_spare(fs: &dyn Fs, path: &Path, room: u64) -> io::Result<()> {
+    match open_or_create(fs, path).and_then(|file| take_room(&*file, room, 0)) {
+        Err(error) if !is_no_space(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Takes room up to `wanted`; where the disk is full, what is there must do for `needed`.
