@@ -140,7 +140,8 @@ impl Live {
     pub(super) fn new(mut boot: Boot, election_ticks: usize) -> Result<Live, String> {
         let mut producers = Producers::default();
         for frame in std::mem::take(&mut boot.producers) {
-            producers.fold(frame);
+            // What is not known to be committed may still be cut.
+            if frame.index <= boot.commit { producers.fold(frame) } else { producers.append(frame) }
         }
         Ok(Live {
             replica: Replica::new(raft_boot(&boot), election_ticks)?,
