@@ -1,3 +1,5 @@
+//! The keys, the file that is shipped, and what is refused by name.
+
 use std::path::PathBuf;
 
 use super::*;
