@@ -29,6 +29,11 @@ impl Ask {
         may
     }
 
+    /// There is need, unless the answer under way may meet it: for needs that are looked at again after it.
+    pub(crate) fn want_next(&mut self, need: bool) {
+        self.wanted |= need && !self.running;
+    }
+
     /// The answer is here, or there is none.
     pub(crate) fn ended(&mut self, now: Instant, jitter: u64) {
         self.running = false;

@@ -163,15 +163,16 @@ impl Batcher {
     ) -> Result<(Delivery, Wake), PushError> {
         let index = self.slot(record.topic)?;
         let slot = &mut self.slots[index];
-        let partition = slot.choose(record)?;
-        let place = Place { topic: index, partition };
         let limit = self.batch_bytes.min(slot.topic.max_message_bytes);
         let timestamp = record.timestamp_ms.unwrap_or(now_ms);
-        let queue = &mut slot.queues[at(partition)];
-
-        let open = queue.open.as_ref().map(|open| &open.builder);
-        let joined = open.map(|open| (size(open, timestamp, record), open.bytes()));
-        let joined = joined.filter(|&(after, _)| after <= limit);
+        let mut partition = slot.choose(record)?;
+        let mut joined = slot.joined(partition, timestamp, record, limit);
+        if joined.is_none() && record.partition.is_none() && record.key.is_none() {
+            // The batch of records without a key is full: this one begins elsewhere.
+            slot.seal(partition, &mut self.random);
+            partition = slot.choose(record)?;
+            joined = slot.joined(partition, timestamp, record, limit);
+        }
         let after = match joined {
             Some((after, _)) => after,
             None => size(&Builder::new(), timestamp, record),
@@ -185,7 +186,7 @@ impl Batcher {
         }
         if joined.is_none() {
             slot.seal(partition, &mut self.random);
-            self.open(place, now);
+            self.open(Place { topic: index, partition }, now);
         }
         let slot = &mut self.slots[index];
         let Some(open) = slot.queues[at(partition)].open.as_mut() else { return Err(PushError::Full) };
@@ -309,6 +310,19 @@ impl Slot {
             (None, Some(key)) => Ok(by_key(key, count)),
             (None, None) => Ok(self.sticky.partition(count)),
         }
+    }
+
+    /// The sizes of the open batch of a partition with the record and without, if there is one and it holds it.
+    fn joined(
+        &self,
+        partition: i32,
+        timestamp: i64,
+        record: &NewRecord<'_>,
+        limit: usize,
+    ) -> Option<(usize, usize)> {
+        let open = &self.queues[at(partition)].open.as_ref()?.builder;
+        let after = size(open, timestamp, record);
+        (after <= limit).then(|| (after, open.bytes()))
     }
 
     /// Closes the open batch of a partition; records without a key go elsewhere from now on.

@@ -10,7 +10,7 @@ use caudal_proto::batch::Header;
 pub(crate) struct Cursor {
     position: i64,
     fetch_from: i64,
-    stop: i64,
+    stop: Option<i64>,
 }
 
 /// The records of a batch to hand out: from the first offset to before the second.
@@ -23,7 +23,7 @@ pub(crate) struct Window {
 impl Cursor {
     /// Begins at `offset`, and ends before `stop` if there is one.
     pub(crate) fn new(offset: i64, stop: Option<i64>) -> Self {
-        Cursor { position: offset, fetch_from: offset, stop: stop.unwrap_or(i64::MAX) }
+        Cursor { position: offset, fetch_from: offset, stop }
     }
 
     /// The offset the next record handed out will have, at least.
@@ -39,15 +39,15 @@ impl Cursor {
     /// A batch came. Returns whether it holds anything new.
     pub(crate) fn arrived(&mut self, batch: &Header) -> bool {
         let next = after(batch);
-        let news = next > self.fetch_from && batch.base_offset < self.stop && !self.has_all();
+        let news = next > self.fetch_from && batch.base_offset < self.end() && !self.has_all();
         self.fetch_from = self.fetch_from.max(next);
         news
     }
 
     /// A batch that arrived is handed out.
     pub(crate) fn hand_out(&mut self, batch: &Header) -> Window {
-        let window = Window { from: self.position, to: self.stop };
-        self.position = self.position.max(after(batch)).min(self.stop.max(self.position));
+        let window = Window { from: self.position, to: self.end() };
+        self.position = after(batch).min(self.end()).max(self.position);
         window
     }
 
@@ -67,12 +67,16 @@ impl Cursor {
 
     /// Everything up to the stop has arrived: nothing more is to be fetched.
     pub(crate) fn has_all(&self) -> bool {
-        self.fetch_from >= self.stop
+        self.stop.is_some_and(|stop| self.fetch_from >= stop)
     }
 
     /// Everything up to the stop was handed out.
     pub(crate) fn is_finished(&self) -> bool {
-        self.position >= self.stop
+        self.stop.is_some_and(|stop| self.position >= stop)
+    }
+
+    fn end(&self) -> i64 {
+        self.stop.unwrap_or(i64::MAX)
     }
 }
 
@@ -131,7 +135,7 @@ mod tests {
     fn a_stop_at_the_start_is_finished_at_once() {
         assert!(Cursor::new(4, Some(4)).is_finished());
         assert!(Cursor::new(9, Some(4)).is_finished());
-        assert!(!Cursor::new(i64::MAX - 1, None).is_finished());
+        assert!(!Cursor::new(i64::MAX, None).is_finished());
     }
 
     #[test]

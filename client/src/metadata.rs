@@ -85,11 +85,7 @@ impl Topic {
 
 impl Metadata {
     /// Takes an answer in; returns what it says of each topic, in the order of the answer.
-    pub(crate) fn update(
-        &mut self,
-        now: Instant,
-        response: wire::GetMetadataResponse,
-    ) -> Vec<TopicAnswer> {
+    pub(crate) fn update(&mut self, now: Instant, response: wire::GetMetadataResponse) -> Vec<TopicAnswer> {
         self.updated = Some(now);
         self.addresses =
             response.brokers.into_iter().map(|b| (b.node_id, Arc::from(b.address.as_str()))).collect();
@@ -120,7 +116,8 @@ impl Metadata {
         Ok(topic)
     }
 
-    /// Takes in what a *not leader* answer says: who leads instead. Returns whether that helps.
+    /// Takes in what a *not leader* answer says: who leads instead. Returns whether the leader is known now, from
+    /// this answer or a newer one.
     pub(crate) fn hint(&mut self, topic: &str, partition: i32, refusal: &Error) -> bool {
         let metadata = refusal.metadata();
         let number = |key: &str| metadata.get(key).and_then(|value| value.parse::<i32>().ok());
@@ -131,7 +128,12 @@ impl Metadata {
         else {
             return false;
         };
+        let known = place.leader.is_some_and(|leader| self.addresses.contains_key(&leader));
         if epoch < place.epoch || (epoch == place.epoch && place.leader == Some(node)) {
+            return known;
+        }
+        if epoch == place.epoch && place.leader.is_some() {
+            // Two leaders of one epoch: somebody is wrong.
             return false;
         }
         if let Some(address) = metadata.get("leader_address").filter(|address| !address.is_empty()) {

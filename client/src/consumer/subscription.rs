@@ -176,7 +176,7 @@ impl Task {
         }
         let (name, partition) = key;
         let Some(topic) = self.metadata.topic(name).cloned() else {
-            self.refresh.wanted = true;
+            self.refresh.want_next(true);
             return;
         };
         let topic_id = self.shared.lock().parts.get(key).map(|part| part.topic_id);
@@ -189,7 +189,7 @@ impl Task {
             return;
         }
         let Some(leader) = self.metadata.leader(&topic, *partition) else {
-            self.refresh.wanted = true;
+            self.refresh.want_next(true);
             return;
         };
         let Some(link) = self.broker(&leader.address, now) else { return };

@@ -94,6 +94,7 @@ impl Task {
         while !self.shared.lock().closing {
             let now = clock::now();
             self.drop_silent(now);
+            self.retry_brokers(now);
             let due = self.reconcile(now);
             self.give_credit(now);
             self.ask(now);
@@ -162,7 +163,7 @@ impl Task {
     }
 
     fn ask(&mut self, now: Instant) {
-        self.refresh.wanted |= self.metadata.is_stale(now) && !self.shared.lock().parts.is_empty();
+        self.refresh.want_next(self.metadata.is_stale(now) && !self.shared.lock().parts.is_empty());
         if self.refresh.begin(now, false) {
             let mut topics: Vec<_> = self.shared.lock().parts.keys().map(|(name, _)| name.clone()).collect();
             topics.dedup();
@@ -278,6 +279,16 @@ impl Task {
         for address in dead {
             let error = Error::new(ErrorKind::TimedOut, format!("{address} was silent for {limit:?}"));
             self.lost(&address, &error, now);
+        }
+    }
+
+    /// Brokers whose wait is over: their partitions try again.
+    fn retry_brokers(&mut self, now: Instant) {
+        for broker in self.brokers.values_mut().filter(|broker| broker.link.is_none()) {
+            if broker.retry_at.is_some_and(|at| at <= now) {
+                broker.retry_at = None;
+                self.changed = true;
+            }
         }
     }
 

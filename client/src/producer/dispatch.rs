@@ -47,11 +47,11 @@ impl Task {
         if let Some(spent) = lane.needs_identity() {
             match self.identity.filter(|identity| Some(*identity) != spent) {
                 Some(identity) => lane.set_identity(identity),
-                None => self.identify.wanted = true,
+                None => self.identify.want_next(true),
             }
         }
         let Some(leader) = self.metadata.leader(&topic, place.partition) else {
-            self.refresh.wanted = true;
+            self.refresh.want_next(true);
             return;
         };
         let Some(best) = self.brokers.choose(&leader.address, leader.shard, now) else { return };

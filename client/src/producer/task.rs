@@ -173,9 +173,9 @@ impl Task {
     fn topics_to_ask(&mut self, now: Instant) -> (Vec<Arc<str>>, bool) {
         let state = self.shared.lock();
         let waits = !state.wanted.is_empty() && state.lookup_error.is_none();
-        self.refresh.wanted |= !state.wanted.is_empty();
+        self.refresh.want_next(!state.wanted.is_empty());
         let mut known = state.batcher.topic_names().peekable();
-        self.refresh.wanted |= known.peek().is_some() && self.metadata.is_stale(now);
+        self.refresh.want_next(known.peek().is_some() && self.metadata.is_stale(now));
         if !self.refresh.wanted {
             return (Vec::new(), false);
         }

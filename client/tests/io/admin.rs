@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use caudal_client::{
-    Client, ClientConfig, ConfigSource, CreateOptions, ErrorKind, NewTopic, OffsetSpec, Reason, TopicAlteration,
-    TrimBefore,
+    Client, ClientConfig, ConfigSource, CreateOptions, ErrorKind, NewTopic, OffsetSpec, Reason,
+    TopicAlteration, TrimBefore,
 };
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -125,10 +125,19 @@ async fn addresses_and_limits_are_checked() {
     let cluster = Cluster::start(1).await;
     let client = cluster.client().await;
     let kind = |error: caudal_client::Error| error.kind();
-    assert_eq!(client.producer().batch_bytes(10).build().await.map(drop).map_err(kind), Err(ErrorKind::Invalid));
-    assert_eq!(client.producer().buffer_bytes(10).build().await.map(drop).map_err(kind), Err(ErrorKind::Invalid));
+    assert_eq!(
+        client.producer().batch_bytes(10).build().await.map(drop).map_err(kind),
+        Err(ErrorKind::Invalid)
+    );
+    assert_eq!(
+        client.producer().buffer_bytes(10).build().await.map(drop).map_err(kind),
+        Err(ErrorKind::Invalid)
+    );
     assert_eq!(client.producer().in_flight(6).build().await.map(drop).map_err(kind), Err(ErrorKind::Invalid));
-    assert_eq!(client.consumer().buffer_bytes(10).build().await.map(drop).map_err(kind), Err(ErrorKind::Invalid));
+    assert_eq!(
+        client.consumer().buffer_bytes(10).build().await.map(drop).map_err(kind),
+        Err(ErrorKind::Invalid)
+    );
 }
 
 #[tokio::test]

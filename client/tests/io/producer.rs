@@ -134,10 +134,15 @@ async fn the_buffer_bounds_memory_and_senders_wait_for_room() {
         taken += 1;
     };
     assert!(matches!(full, TrySendError::Full), "{full}");
-    assert!(taken < 34 && producer.buffered_bytes() <= 16 * 1024, "{taken} records, {}", producer.buffered_bytes());
+    assert!(
+        taken < 34 && producer.buffered_bytes() <= 16 * 1024,
+        "{taken} records, {}",
+        producer.buffered_bytes()
+    );
 
     let sender = producer.clone();
-    let waiting = tokio::spawn(async move { sender.send(NewRecord::to("t").value(&[2u8; 500])).await.map(drop) });
+    let waiting =
+        tokio::spawn(async move { sender.send(NewRecord::to("t").value(&[2u8; 500])).await.map(drop) });
     cluster.until("batches arrive", |state| !state.held.is_empty()).await;
     assert!(!waiting.is_finished());
     cluster.lock().faults.clear();
@@ -240,7 +245,10 @@ async fn what_cannot_be_sent_is_refused_before_it_is_taken() {
     let producer = cluster.client().await.producer().build().await.unwrap();
 
     let error = producer.send(NewRecord::to("nope")).await.unwrap_err();
-    assert_eq!((error.kind(), error.reason()), (ErrorKind::NotFound, Some(caudal_client::Reason::UnknownTopic)));
+    assert_eq!(
+        (error.kind(), error.reason()),
+        (ErrorKind::NotFound, Some(caudal_client::Reason::UnknownTopic))
+    );
     let error = producer.send(NewRecord::to("t").partition(2)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.message().contains("has no partition 2"), "{error}");

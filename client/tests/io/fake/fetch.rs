@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
 use wire::fetch_service_server::{FetchService, FetchServiceServer};
 use wire::fetch_stream_request::Message;
 use wire::fetch_stream_response::Message as Answer;
@@ -22,6 +23,7 @@ pub(crate) fn service(broker: Broker) -> FetchServiceServer<Broker> {
 
 struct Subscription {
     topic: String,
+    id: Uuid,
     partition: i32,
     offset: i64,
     generation: u32,
@@ -70,10 +72,13 @@ impl Session {
             Message::Open(open) => self.grant(open.credit_bytes),
             Message::Credit(credit) => self.grant(credit.bytes),
             Message::Subscribe(subscribe) => {
-                let topic = name_of(&self.broker.cluster.lock(), subscribe.topic.as_ref()).unwrap_or_default();
+                let topic =
+                    name_of(&self.broker.cluster.lock(), subscribe.topic.as_ref()).unwrap_or_default();
                 let partition = subscribe.partition.expect("the client names the partition");
                 let (offset, generation, paused) = (subscribe.offset, 0, false);
-                let subscription = Subscription { topic, partition, offset, generation, paused };
+                let id =
+                    self.broker.cluster.lock().topics.get(&topic).map(|topic| topic.id).unwrap_or_default();
+                let subscription = Subscription { topic, id, partition, offset, generation, paused };
                 self.subscriptions.insert(subscribe.subscription, subscription);
             }
             Message::Unsubscribe(unsubscribe) => {
@@ -131,7 +136,8 @@ impl Session {
                 }
                 *left -= 1;
             }
-            subscription.offset = Header::parse(&batch).map_or(subscription.offset + 1, |h| h.last_offset() + 1);
+            subscription.offset =
+                Header::parse(&batch).map_or(subscription.offset + 1, |h| h.last_offset() + 1);
             let (high_watermark, log_start) = (log.next_offset, log.start);
             self.credit -= i64::try_from(batch.len()).unwrap();
             self.sent += i64::try_from(batch.len()).unwrap();
@@ -153,14 +159,17 @@ impl Session {
 
 /// Why a subscription cannot go on.
 fn refuse(state: &State, broker: &Broker, subscription: &Subscription) -> Option<wire::PartitionError> {
-    let Some(topic) = state.topics.get(&subscription.topic) else {
+    let Some(topic) = state.topics.get(&subscription.topic).filter(|topic| topic.id == subscription.id)
+    else {
         return Some(refusal(wire::Reason::UnknownTopicId, false));
     };
     let partition = &topic.partitions[usize::try_from(subscription.partition).unwrap()];
     if partition.leader != broker.node {
         return Some(refusal(wire::Reason::NotLeader, true));
     }
-    if subscription.offset < partition.log.start || subscription.offset > partition.log.next_offset && partition.log.raw.is_none() {
+    if subscription.offset < partition.log.start
+        || subscription.offset > partition.log.next_offset && partition.log.raw.is_none()
+    {
         let mut error = refusal(wire::Reason::OffsetOutOfRange, false);
         error.metadata.insert("log_start".to_owned(), partition.log.start.to_string());
         error.metadata.insert("high_watermark".to_owned(), partition.log.next_offset.to_string());
@@ -173,7 +182,10 @@ fn refuse(state: &State, broker: &Broker, subscription: &Subscription) -> Option
 impl FetchService for Broker {
     type FetchStreamStream = Pin<Box<dyn Stream<Item = Result<wire::FetchStreamResponse, Status>> + Send>>;
 
-    async fn fetch(&self, _request: Request<wire::FetchRequest>) -> Result<Response<wire::FetchResponse>, Status> {
+    async fn fetch(
+        &self,
+        _request: Request<wire::FetchRequest>,
+    ) -> Result<Response<wire::FetchResponse>, Status> {
         Err(Status::unimplemented("the client streams"))
     }
 

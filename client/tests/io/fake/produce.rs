@@ -36,7 +36,10 @@ impl Cluster {
         let held = std::mem::take(&mut self.lock().held);
         for held in held {
             let _ = held.answers.send(Ok(answer(Answer::Result(held.result)))).await;
-            let _ = held.answers.send(Ok(answer(Answer::Window(wire::ProduceWindow { bytes: held.bytes })))).await;
+            let _ = held
+                .answers
+                .send(Ok(answer(Answer::Window(wire::ProduceWindow { bytes: held.bytes }))))
+                .await;
         }
     }
 }
@@ -124,11 +127,11 @@ impl Session {
         }
         let epoch = place.epoch;
         let id: Bytes = topic.id.as_bytes().to_vec().into();
-        let mut write = || match topic.partitions[usize::try_from(partition).unwrap()].log.produce(&send.batch, epoch)
-        {
-            Ok(written) => Outcome::Receipt(receipt(id.clone(), partition, epoch, &written)),
-            Err(error) => Outcome::Error(error),
-        };
+        let mut write =
+            || match topic.partitions[usize::try_from(partition).unwrap()].log.produce(&send.batch, epoch) {
+                Ok(written) => Outcome::Receipt(receipt(id.clone(), partition, epoch, &written)),
+                Err(error) => Outcome::Error(error),
+            };
         let after = match fault {
             Fault::None => After::Answer(result(write())),
             Fault::Refuse(error) => refuse(error),
@@ -177,7 +180,8 @@ fn receipt(topic_id: Bytes, partition: i32, term: i32, written: &Written) -> wir
 
 #[tonic::async_trait]
 impl ProduceService for Broker {
-    type ProduceStreamStream = Pin<Box<dyn Stream<Item = Result<wire::ProduceStreamResponse, Status>> + Send>>;
+    type ProduceStreamStream =
+        Pin<Box<dyn Stream<Item = Result<wire::ProduceStreamResponse, Status>> + Send>>;
 
     async fn produce(
         &self,
