@@ -16,7 +16,10 @@ pub(crate) fn wall_ms() -> i64 {
 }
 
 /// Sleeps on this thread.
-#[expect(clippy::disallowed_methods, reason = "a load generator keeps times that the runtime's timer is too coarse for")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a load generator keeps times that the runtime's timer is too coarse for"
+)]
 pub(crate) fn sleep(duration: Duration) {
     std::thread::sleep(duration);
 }

@@ -41,7 +41,8 @@ impl Context {
         let environment = std::env::var("CAUDAL_BROKERS").ok().filter(|brokers| !brokers.is_empty());
         let brokers = global.brokers.clone().or(profile.brokers).or(environment);
         let in_profile = profile.timeout.map(|text| parse_duration(&text)).transpose();
-        let in_profile = in_profile.map_err(|error| Failure::refused(format!("timeout of the profile: {error}")))?;
+        let in_profile =
+            in_profile.map_err(|error| Failure::refused(format!("timeout of the profile: {error}")))?;
         let timeout = global.timeout.or(in_profile).unwrap_or(TIMEOUT_DEFAULT);
         if timeout.is_zero() {
             return Err(Failure::usage("--timeout 0 leaves no time for an answer: write 10s"));

@@ -10,6 +10,7 @@ mod completions;
 mod confirm;
 mod consume;
 mod context;
+mod counted;
 mod failure;
 mod format;
 mod json_text;

@@ -30,15 +30,18 @@ fn path() -> Result<PathBuf, Failure> {
     let folder = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
     match folder {
         Some(folder) => Ok(folder.join("caudal").join("config.toml")),
-        None => Err(Failure::refused("--profile needs a config file: neither XDG_CONFIG_HOME nor HOME is set")),
+        None => {
+            Err(Failure::refused("--profile needs a config file: neither XDG_CONFIG_HOME nor HOME is set"))
+        }
     }
 }
 
 /// The profile of this name in the user's file.
 pub(crate) fn load(name: &str) -> Result<Profile, Failure> {
     let path = path()?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::refused(format!("{} is not readable: {error}", path.display())).caused_by(error))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Failure::refused(format!("{} is not readable: {error}", path.display())).caused_by(error)
+    })?;
     find(name, &text, &path)
 }
 
@@ -72,7 +75,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = find("home", "[profile.home]\nbroker = \"a\"\n", Path::new("f")).unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("`broker`") && error.contains("`brokers`"), "{error}");
+        assert!(
+            error.contains("line 2") && error.contains("`broker`") && error.contains("`brokers`"),
+            "{error}"
+        );
         assert!(find("home", "[profiles.home]\n", Path::new("f")).is_err());
     }
 }

@@ -43,9 +43,6 @@ where
         // Nobody listens when the command was interrupted.
         drop(tell.send(outcome));
     };
-    thread::Builder::new()
-        .name(name)
-        .spawn(run)
-        .map_err(|error| Failure::io("starting a thread", error))?;
+    thread::Builder::new().name(name).spawn(run).map_err(|error| Failure::io("starting a thread", error))?;
     Ok(Running(result))
 }

@@ -117,7 +117,8 @@ fn every_example_of_the_page_parses() {
     let lines: Vec<&str> = blocks.flat_map(str::lines).collect();
     assert!(lines.len() > 10, "only {} examples were found", lines.len());
     for line in lines {
-        let line = line.split([" < ", " > ", " | "].map(|s| s.chars().nth(1).unwrap_or(' '))).next().unwrap_or(line);
+        let line =
+            line.split([" < ", " > ", " | "].map(|s| s.chars().nth(1).unwrap_or(' '))).next().unwrap_or(line);
         let words: Vec<String> = line.split('\'').enumerate().flat_map(cut).collect();
         let parsed = caudal_cli::command().try_get_matches_from(&words);
         assert!(parsed.is_ok(), "{words:?}: {}", parsed.err().map(|e| e.to_string()).unwrap_or_default());
@@ -131,7 +132,8 @@ fn cut((at, part): (usize, &str)) -> Vec<String> {
 
 #[test]
 fn a_page_that_lies_is_found_out() {
-    let page = "# Page\n## `caudal x`\n| `-a`, `--all N` | says |\n| `--b` | `--c` too |\nsee `caudal x --d`\n";
+    let page =
+        "# Page\n## `caudal x`\n| `-a`, `--all N` | says |\n| `--b` | `--c` too |\nsee `caudal x --d`\n";
     let sections = sections(page);
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Flags>();
     assert_eq!(documented(&sections["caudal x"]), set(&["-a", "--all"]));

@@ -1,2 +1,5 @@
-//! The binary under test.
-fn main() {}
+//! The binary under test: the command line as it is.
+
+fn main() -> std::process::ExitCode {
+    caudal_cli::main()
+}

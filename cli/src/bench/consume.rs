@@ -82,27 +82,32 @@ async fn measure(
         client: context.client.clone(),
         topic: topic.name.clone(),
         records_max: if args.topic.is_some() { args.records.unwrap_or(u64::MAX) } else { u64::MAX },
-        check: (written.is_some() && !args.no_verify).then_some(pool),
+        pool: written.is_some().then_some(pool),
+        check: !args.no_verify,
         read: Arc::default(),
     });
     let progress = Progress::start(context, "reading", shared.read.clone());
     let (took, read) = read(&shared, args.consumers, &ranges).await?;
     drop(progress);
 
-    let mut total = Tally { records: 0, bytes: 0, intact: 0, latencies: Latencies::new()?, ended: clock::now() };
+    let mut total =
+        Tally { records: 0, bytes: 0, intact: 0, latencies: Latencies::new()?, ended: clock::now() };
     for part in &read {
         total.records += part.records;
         total.bytes += part.bytes;
         total.intact += part.intact;
         total.latencies.merge(&part.latencies);
     }
-    let verified = shared.check.as_ref().map(|_| total.intact);
+    let verified = (shared.check && shared.pool.is_some()).then_some(total.intact);
     if let (Some(written), Some(intact)) = (written, verified)
         && written != intact
     {
-        return Err(Failure::refused(format!("{intact} of {written} records were read as they were written")));
+        return Err(Failure::refused(format!(
+            "{intact} of {written} records were read as they were written"
+        )));
     }
-    Ok(Report::new("consume", &topic.name, total.records, total.bytes, took, &total.latencies).verified(verified))
+    Ok(Report::new("consume", &topic.name, total.records, total.bytes, took, &total.latencies)
+        .verified(verified))
 }
 
 /// Writes what will be read; answers with how many records.
@@ -131,8 +136,10 @@ struct Shared {
     topic: String,
     /// Records of all readers.
     records_max: u64,
-    /// What the values are checked against.
-    check: Option<Arc<Pool>>,
+    /// Whose records count; without it, all.
+    pool: Option<Arc<Pool>>,
+    /// Whether their values are compared.
+    check: bool,
     read: Arc<AtomicU64>,
 }
 
@@ -160,7 +167,9 @@ async fn read(
         let (shared, begin) = (shared.clone(), start.subscribe());
         let (tell, ready) = oneshot::channel();
         connected.push(ready);
-        running.push(threads::spawn(format!("consumer-{number}"), move || read_part(shared, part, tell, begin))?);
+        running.push(threads::spawn(format!("consumer-{number}"), move || {
+            read_part(shared, part, tell, begin)
+        })?);
     }
     let mut all = true;
     for ready in connected {
@@ -198,7 +207,8 @@ async fn read_part(
     if begin.recv().await.is_err() {
         return Err(Failure::refused("another consumer did not connect"));
     }
-    let mut tally = Tally { records: 0, bytes: 0, intact: 0, latencies: Latencies::new()?, ended: clock::now() };
+    let mut tally =
+        Tally { records: 0, bytes: 0, intact: 0, latencies: Latencies::new()?, ended: clock::now() };
     for (partition, first, end) in &part {
         consumer.assign_until(&shared.topic, *partition, Start::Offset(*first), *end).await?;
     }
@@ -215,11 +225,14 @@ async fn read_part(
         for record in batch {
             let record = record?;
             let value = record.value.as_deref().unwrap_or_default();
+            if let Some(pool) = &shared.pool {
+                if pool.stamp(value).is_none() {
+                    continue;
+                }
+                tally.intact += u64::from(shared.check && pool.check(value).is_some());
+            }
             tally.records += 1;
             tally.bytes += (value.len() + record.key.as_deref().map_or(0, <[u8]>::len)) as u64;
-            if let Some(pool) = &shared.check {
-                tally.intact += u64::from(pool.check(value).is_some());
-            }
         }
         let read = tally.records - before;
         if shared.read.fetch_add(read, Ordering::Relaxed) + read >= shared.records_max {

@@ -133,7 +133,8 @@ async fn measure(
     let took = read.ended.saturating_duration_since(began);
     let bytes = read.seen.records.saturating_mul(args.size);
     let verified = (!args.no_verify).then_some(read.seen.records);
-    Ok(Report::new("latency", &topic.name, read.seen.records, bytes, took, &read.latencies).verified(verified))
+    Ok(Report::new("latency", &topic.name, read.seen.records, bytes, took, &read.latencies)
+        .verified(verified))
 }
 
 fn failure_of<T>(outcome: Result<T, Failure>) -> Failure {
@@ -195,7 +196,9 @@ impl Reader {
             let Some(batch) = batch else { break };
             for record in batch {
                 let record = record?;
-                if self.take(record.value.as_deref().unwrap_or_default(), now.saturating_duration_since(began))? {
+                if self
+                    .take(record.value.as_deref().unwrap_or_default(), now.saturating_duration_since(began))?
+                {
                     ended = now;
                 }
             }

@@ -26,7 +26,9 @@ impl Pace {
     pub(crate) fn new(rate: Rate, senders: u64) -> Pace {
         match rate {
             Rate::Max => Pace { interval: None },
-            Rate::PerSecond(records) => Pace { interval: Some((senders.saturating_mul(1_000_000_000), records)) },
+            Rate::PerSecond(records) => {
+                Pace { interval: Some((senders.saturating_mul(1_000_000_000), records)) }
+            }
         }
     }
 

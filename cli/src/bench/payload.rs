@@ -42,7 +42,9 @@ impl Pool {
     /// Makes the values of a run: the same for the same run and size.
     pub(crate) fn new(run: u32, size: u64) -> Result<Pool, Failure> {
         if !(STAMP_BYTES as u64..=VALUE_BYTES_MAX).contains(&size) {
-            return Err(Failure::usage(format!("--size {size} is outside {STAMP_BYTES} to {VALUE_BYTES_MAX} bytes")));
+            return Err(Failure::usage(format!(
+                "--size {size} is outside {STAMP_BYTES} to {VALUE_BYTES_MAX} bytes"
+            )));
         }
         let size = usize::try_from(size).map_err(|_| Failure::usage("--size is too large"))?;
         let count = (POOL_BYTES / size).clamp(1, POOL_VALUES_MAX);

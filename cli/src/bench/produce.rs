@@ -114,7 +114,8 @@ async fn measure(
         None
     } else {
         let after = topic.ends().await?;
-        let ranges = before.iter().zip(&after).map(|((partition, first), (_, end))| (*partition, *first, *end));
+        let ranges =
+            before.iter().zip(&after).map(|((partition, first), (_, end))| (*partition, *first, *end));
         let read_back = ReadBack {
             client: context.client.clone(),
             topic: topic.name.clone(),

@@ -83,7 +83,10 @@ impl ReadBack {
         }
         let sent: u64 = self.sent.iter().sum();
         if self.complete && seen.records != sent {
-            return Err(Failure::refused(format!("read back {} of {sent} acknowledged records", seen.records)));
+            return Err(Failure::refused(format!(
+                "read back {} of {sent} acknowledged records",
+                seen.records
+            )));
         }
         Ok(seen.records)
     }

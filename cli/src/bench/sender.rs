@@ -145,7 +145,13 @@ struct Waiting {
 
 impl Waiting {
     fn new(acknowledged: Arc<AtomicU64>, began: Instant) -> Result<Waiting, Failure> {
-        Ok(Waiting { batches: BTreeMap::new(), records: 0, latencies: Latencies::new()?, acknowledged, began })
+        Ok(Waiting {
+            batches: BTreeMap::new(),
+            records: 0,
+            latencies: Latencies::new()?,
+            acknowledged,
+            began,
+        })
     }
 
     fn push(&mut self, delivery: Delivery, intended: Duration) {

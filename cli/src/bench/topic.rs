@@ -62,7 +62,11 @@ impl BenchTopic {
     pub(crate) async fn ranges(&self) -> Result<Vec<(i32, i64, i64)>, Failure> {
         let starts = self.offsets(OffsetSpec::Start).await?;
         let ends = self.offsets(OffsetSpec::End).await?;
-        Ok(starts.iter().zip(&ends).map(|((partition, start), (_, end))| (*partition, *start, *end)).collect())
+        Ok(starts
+            .iter()
+            .zip(&ends)
+            .map(|((partition, start), (_, end))| (*partition, *start, *end))
+            .collect())
     }
 
     async fn offsets(&self, spec: OffsetSpec) -> Result<Vec<(i32, i64)>, Failure> {
@@ -85,10 +89,7 @@ impl BenchTopic {
     }
 
     /// Does the run; the topic goes also when the run fails or is interrupted.
-    pub(crate) async fn with<T>(
-        &self,
-        run: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    pub(crate) async fn with<T>(&self, run: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let outcome = tokio::select! {
             outcome = run => outcome,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),

@@ -5,6 +5,7 @@ use caudal_client::{Client, Consumer, Error, ErrorKind, Record, Start};
 use super::{Args, RecordForm, document, plan};
 use crate::clock;
 use crate::context::{Context, print};
+use crate::counted::counted;
 use crate::failure::{Code, Failure, one_line};
 use crate::format::{Printer, View};
 
@@ -31,7 +32,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     reading.read().await?;
     match reading.damaged {
         0 => Ok(()),
-        n => Err(Failure::new(Code::Partly, format!("{n} damaged ranges were left out: see the lines above"))),
+        n => {
+            let left_out = counted(n, "damaged range");
+            Err(Failure::new(Code::Partly, format!("{left_out} left out: see the lines above")))
+        }
     }
 }
 
@@ -51,7 +55,8 @@ async fn assign(client: &Client, consumer: &mut Consumer, args: &Args) -> Result
             partitions.sort_unstable();
             partitions.dedup();
         }
-        let courses = plan::courses(&admin, topic, &partitions, args.offset, args.exit_at_end, now_ms).await?;
+        let courses =
+            plan::courses(&admin, topic, &partitions, args.offset, args.exit_at_end, now_ms).await?;
         for course in courses {
             match course.stop {
                 Some(stop) => consumer.assign_until(topic, course.partition, course.start, stop).await?,

@@ -28,7 +28,8 @@ pub(super) fn lex(layout: &str) -> Result<Vec<Token>, String> {
                 rest = &rest[used..];
             }
             '%' => {
-                let letter = rest.chars().next().ok_or("a format does not end in a lone %: write %% for the sign")?;
+                let letter =
+                    rest.chars().next().ok_or("a format does not end in a lone %: write %% for the sign")?;
                 rest = &rest[letter.len_utf8()..];
                 if matches!(letter, '%' | '{' | '}') {
                     literal.push(letter as u8);
@@ -73,7 +74,12 @@ fn escape(rest: &str) -> Result<(u8, usize), String> {
                 .ok_or("\\x takes two hex digits")?;
             (byte, 3)
         }
-        _ => return Err(format!("unknown escape \\{}: there are \\t \\n \\r \\\\ \\xNN", rest.chars().next().unwrap_or(' '))),
+        _ => {
+            return Err(format!(
+                "unknown escape \\{}: there are \\t \\n \\r \\\\ \\xNN",
+                rest.chars().next().unwrap_or(' ')
+            ));
+        }
     })
 }
 

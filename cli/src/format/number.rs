@@ -72,7 +72,9 @@ impl Form {
                 all_digits.then(|| u64::from_str_radix(std::str::from_utf8(bytes).ok()?, 16).ok()).flatten()
             }
             Form::Big(_) => Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))),
-            Form::Little(_) => Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))),
+            Form::Little(_) => {
+                Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+            }
             Form::Bool => match bytes {
                 b"true" => Some(1),
                 b"false" => Some(0),
@@ -88,7 +90,9 @@ mod tests {
 
     #[test]
     fn a_written_number_reads_back() {
-        for modifier in ["ascii", "hex64", "hex32", "hex16", "big64", "big32", "big16", "little64", "little32", "little16"] {
+        for modifier in [
+            "ascii", "hex64", "hex32", "hex16", "big64", "big32", "big16", "little64", "little32", "little16",
+        ] {
             let form = Form::parse(modifier).unwrap();
             let mut bytes = Vec::new();
             form.write(0x1234, &mut bytes);
@@ -99,9 +103,13 @@ mod tests {
 
     #[test]
     fn numbers_are_cut_to_their_width() {
-        for (modifier, bytes) in
-            [("byte", &b"\x00"[..]), ("big16", b"\x01\x00"), ("little16", b"\x00\x01"), ("hex8", b"00"), ("bool", b"true")]
-        {
+        for (modifier, bytes) in [
+            ("byte", &b"\x00"[..]),
+            ("big16", b"\x01\x00"),
+            ("little16", b"\x00\x01"),
+            ("hex8", b"00"),
+            ("bool", b"true"),
+        ] {
             let mut out = Vec::new();
             Form::parse(modifier).unwrap().write(256, &mut out);
             assert_eq!(out, bytes, "{modifier}");

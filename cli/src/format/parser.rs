@@ -168,7 +168,8 @@ impl<R: BufRead> Parser<R> {
             None if form == Form::Bool => self.word()?,
             None => self.digits()?,
         };
-        form.read(&bytes).ok_or_else(|| Trouble::What(format!("\"{}\" is not the number asked for", bytes.escape_ascii())))
+        form.read(&bytes)
+            .ok_or_else(|| Trouble::What(format!("\"{}\" is not the number asked for", bytes.escape_ascii())))
     }
 
     /// `true` or `false`: one byte tells which.
@@ -260,11 +261,13 @@ fn set(target: Target, number: u64, lengths: &mut Lengths, record: &mut Input) -
         Target::Headers => lengths.headers = number,
         Target::Partition => {
             let partition = i32::try_from(number);
-            record.partition = Some(partition.map_err(|_| Trouble::What(format!("{number} is no partition")))?);
+            record.partition =
+                Some(partition.map_err(|_| Trouble::What(format!("{number} is no partition")))?);
         }
         Target::Timestamp => {
             let timestamp = i64::try_from(number);
-            record.timestamp = Some(timestamp.map_err(|_| Trouble::What(format!("{number} is no timestamp")))?);
+            record.timestamp =
+                Some(timestamp.map_err(|_| Trouble::What(format!("{number} is no timestamp")))?);
         }
     }
     Ok(())

@@ -93,12 +93,15 @@ fn piece(letter: char, modifier: Option<&str>, in_headers: bool) -> Result<Piece
         return Ok(Piece::Headers(pieces(inner, true)?));
     }
     if let Some(text) = text_of(letter) {
-        let coding = Coding::parse(modifier)
-            .ok_or_else(|| format!("%{letter}{{{}}}: a text is written as {CODINGS}", modifier.unwrap_or_default()))?;
+        let coding = Coding::parse(modifier).ok_or_else(|| {
+            format!("%{letter}{{{}}}: a text is written as {CODINGS}", modifier.unwrap_or_default())
+        })?;
         return Ok(Piece::Text(text, coding));
     }
     let Some(number) = number_of(letter) else {
-        return Err(format!("%{letter} is no letter of a format: there are %t %T %k %K %v %V %h %H %p %o %e %d %i %%"));
+        return Err(format!(
+            "%{letter} is no letter of a format: there are %t %T %k %K %v %V %h %H %p %o %e %d %i %%"
+        ));
     };
     let Some(modifier) = modifier else {
         return Ok(Piece::Number(number, Form::Ascii));
@@ -249,7 +252,17 @@ mod tests {
 
     #[test]
     fn what_no_record_has_is_refused() {
-        for layout in ["%s", "%S", "%v{json}", "%o{base64}", "%h", "%h{%p}", "%d{strftime%F}", "%d{strftime[%!]}", "%v{hex"] {
+        for layout in [
+            "%s",
+            "%S",
+            "%v{json}",
+            "%o{base64}",
+            "%h",
+            "%h{%p}",
+            "%d{strftime%F}",
+            "%d{strftime[%!]}",
+            "%v{hex",
+        ] {
             assert!(Printer::new(layout).is_err(), "{layout}");
         }
     }

@@ -10,6 +10,8 @@ pub(crate) struct Steps {
     pub(super) steps: Vec<Step>,
     /// Whether the format holds `%k`.
     pub(crate) has_key: bool,
+    /// Whether it holds `%t`.
+    pub(crate) has_topic: bool,
 }
 
 /// One thing to read.
@@ -66,12 +68,13 @@ impl Steps {
         if steps.is_empty() {
             return Err("an empty format reads nothing: write '%v\\n' for one value a line".to_owned());
         }
-        let has_key = steps.iter().any(|step| matches!(step, Step::Text(Field::Key, ..)));
+        let has = |field| steps.iter().any(|step| matches!(step, Step::Text(found, ..) if *found == field));
+        let (has_key, has_topic) = (has(Field::Key), has(Field::Topic));
         let reads_bytes = steps.iter().any(|step| !matches!(step, Step::Fixed(..)));
         if !reads_bytes {
             return Err(format!("{layout:?} reads no bytes of the input"));
         }
-        Ok(Steps { steps, has_key })
+        Ok(Steps { steps, has_key, has_topic })
     }
 }
 
@@ -97,7 +100,8 @@ fn steps(layout: &str, in_headers: bool) -> Result<Vec<Step>, String> {
             }
             texts.push(field);
             let sized = seen.contains(&Target::Length(field));
-            let delimiter = if sized { None } else { tokens.next_if(|next| matches!(next, Token::Literal(_))) };
+            let delimiter =
+                if sized { None } else { tokens.next_if(|next| matches!(next, Token::Literal(_))) };
             let last = tokens.peek().is_none() && !in_headers;
             steps.push(text(letter, field, modifier.as_deref(), sized, delimiter, last)?);
         } else if letter == 'h' {
@@ -144,7 +148,9 @@ fn text(
         _ if last => Extent::Rest,
         _ => {
             let size = letter.to_ascii_uppercase();
-            return Err(format!("nothing says where %{letter} ends: put a text behind it, or its length %{size} before it"));
+            return Err(format!(
+                "nothing says where %{letter} ends: put a text behind it, or its length %{size} before it"
+            ));
         }
     };
     Ok(Step::Text(field, coding, extent))
@@ -172,7 +178,9 @@ fn number(letter: char, modifier: Option<&str>) -> Result<Step, String> {
         'd' => Target::Timestamp,
         'o' | 'e' => return Err(format!("%{letter} is given by the broker: it cannot be produced")),
         _ => {
-            return Err(format!("%{letter} is no letter of an input format: there are %t %T %k %K %v %V %h %H %p %d %%"));
+            return Err(format!(
+                "%{letter} is no letter of an input format: there are %t %T %k %K %v %V %h %H %p %d %%"
+            ));
         }
     };
     let Some(modifier) = modifier else {
@@ -185,7 +193,9 @@ fn number(letter: char, modifier: Option<&str>) -> Result<Step, String> {
         Ok(number) if number > 0 && matches!(target, Target::Length(_) | Target::Headers) => {
             Ok(Step::Fixed(target, number))
         }
-        _ => Err(format!("%{letter}{{{modifier}}}: a number is read as {FORMS}; a length may also be given, as in %{letter}{{4}}")),
+        _ => Err(format!(
+            "%{letter}{{{modifier}}}: a number is read as {FORMS}; a length may also be given, as in %{letter}{{4}}"
+        )),
     }
 }
 
@@ -221,7 +231,7 @@ mod tests {
     #[test]
     fn a_literal_behind_an_unsized_text_ends_it() {
         let steps = Steps::new("%k\t%v").unwrap();
-        assert!(steps.has_key);
+        assert!(steps.has_key && !steps.has_topic);
         assert_eq!(
             steps.steps,
             vec![

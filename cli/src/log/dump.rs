@@ -7,6 +7,7 @@ use super::files::{Found, find};
 use super::verify::{meta_of, surroundings};
 use super::walk::{BadRange, Step, Walk};
 use crate::context::{Context, print};
+use crate::counted::counted;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "Examples:
@@ -40,7 +41,11 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     walked?;
     match dump.bad {
         0 => Ok(()),
-        n => Err(Failure::refused(format!("{}: {n} bad ranges were left out", args.path.display()))),
+        n => Err(Failure::refused(format!(
+            "{}: {} left out",
+            args.path.display(),
+            counted(n as u64, "bad range")
+        ))),
     }
 }
 
@@ -59,8 +64,9 @@ impl Dump {
             let meta = meta_of(log, &meta);
             let mut before = None;
             for (at, path) in log.segments.iter().enumerate() {
-                let failure =
-                    |error: std::io::Error| Failure::refused(format!("{}: {error}", path.display())).caused_by(error);
+                let failure = |error: std::io::Error| {
+                    Failure::refused(format!("{}: {error}", path.display())).caused_by(error)
+                };
                 let newest = log.has_newest && at + 1 == log.segments.len();
                 let mut walk = Walk::open(path, surroundings(newest, &meta, before)).map_err(failure)?;
                 let name = path.display().to_string();
@@ -80,7 +86,9 @@ impl Dump {
 
     fn step(&mut self, path: &str, step: Step, args: &Args) -> Result<(), Failure> {
         match step {
-            Step::Frame { header, .. } if args.from.is_some_and(|from| header.next_offset().0 <= from) => Ok(()),
+            Step::Frame { header, .. } if args.from.is_some_and(|from| header.next_offset().0 <= from) => {
+                Ok(())
+            }
             Step::Frame { position, header, payload } => {
                 if let Some(left) = &mut self.left {
                     *left -= 1;
@@ -93,7 +101,9 @@ impl Dump {
                 Ok(())
             }
             Step::Torn { position, bytes } => {
-                eprintln!("{path}: a torn tail of {bytes} bytes at {position}: the broker cuts it when it opens the log");
+                eprintln!(
+                    "{path}: a torn tail of {bytes} bytes at {position}: the broker cuts it when it opens the log"
+                );
                 Ok(())
             }
         }
@@ -108,7 +118,9 @@ impl Dump {
             return Ok(());
         }
         let whose = match walk.header() {
-            Some(header) => format!("{} generation {} segment {}", header.partition, header.generation, header.sequence),
+            Some(header) => {
+                format!("{} generation {} segment {}", header.partition, header.generation, header.sequence)
+            }
             None => "damaged header".to_owned(),
         };
         print(format!("{path} ({whose})\n").as_bytes())

@@ -60,7 +60,13 @@ pub(super) const COLUMNS: &str = "    POSITION      INDEX  TERM  KIND           
 
 impl EntryDocument {
     /// Of a frame; with its records, if they are asked for.
-    pub(super) fn new(path: &str, position: u64, header: &FrameHeader, payload: &Bytes, with_records: bool) -> Self {
+    pub(super) fn new(
+        path: &str,
+        position: u64,
+        header: &FrameHeader,
+        payload: &Bytes,
+        with_records: bool,
+    ) -> Self {
         let batch = (header.kind == Kind::Batch).then(|| Header::parse(payload).ok()).flatten();
         let producer = batch.filter(Header::has_producer);
         let (mut records, mut records_error) = (None, None);
@@ -109,10 +115,15 @@ impl EntryDocument {
             show_time(self.append_time),
         );
         for record in self.records.iter().flatten() {
-            let quoted = |text: &Option<String>| text.as_ref().map_or("null".to_owned(), |text| format!("{text:?}"));
-            let headers: Vec<String> =
-                record.headers.iter().map(|header| format!("{}={}", header.key, quoted(&header.value))).collect();
-            let (time, key, value) = (show_time(record.timestamp), quoted(&record.key), quoted(&record.value));
+            let quoted =
+                |text: &Option<String>| text.as_ref().map_or("null".to_owned(), |text| format!("{text:?}"));
+            let headers: Vec<String> = record
+                .headers
+                .iter()
+                .map(|header| format!("{}={}", header.key, quoted(&header.value)))
+                .collect();
+            let (time, key, value) =
+                (show_time(record.timestamp), quoted(&record.key), quoted(&record.value));
             text.push_str(&format!("    {} {time} {key}: {value} {}\n", record.offset, headers.join(" ")));
         }
         if let Some(error) = &self.records_error {

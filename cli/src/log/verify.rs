@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::files::{Found, LogFiles, find};
 use super::walk::{BadRange, Step, Surroundings, Walk};
 use crate::context::{Context, print};
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::values::show_size;
 
@@ -65,8 +66,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     match document.bad_ranges {
         0 => Ok(()),
-        1 => Err(Failure::refused(format!("{}: 1 bad range", args.path.display()))),
-        n => Err(Failure::refused(format!("{}: {n} bad ranges", args.path.display()))),
+        n => Err(Failure::refused(format!("{}: {}", args.path.display(), counted(n as u64, "bad range")))),
     }
 }
 
@@ -93,7 +93,8 @@ fn check(
     meta: &Option<PartitionMeta>,
     before: &mut Option<Tip>,
 ) -> Result<SegmentDocument, Failure> {
-    let failure = |error: std::io::Error| Failure::refused(format!("{}: {error}", path.display())).caused_by(error);
+    let failure =
+        |error: std::io::Error| Failure::refused(format!("{}: {error}", path.display())).caused_by(error);
     let mut walk = Walk::open(path, surroundings(newest, meta, *before)).map_err(failure)?;
     let mut found = SegmentDocument {
         path: path.display().to_string(),
@@ -119,7 +120,8 @@ fn check(
         }
     }
     // Behind damage at the end of a segment the next one may begin anywhere.
-    let ends_bad = found.bad.last().is_some_and(|bad| bad.after_offset == walk.tip().map(|tip| tip.next_offset.0));
+    let ends_bad =
+        found.bad.last().is_some_and(|bad| bad.after_offset == walk.tip().map(|tip| tip.next_offset.0));
     *before = walk.tip().filter(|_| !ends_bad);
     Ok(found)
 }
@@ -133,13 +135,19 @@ impl SegmentDocument {
         };
         let state = if self.bad.is_empty() { "intact" } else { "DAMAGED" };
         let size = show_size(self.bytes);
-        let mut text =
-            format!("{}: {state}, {} entries, {} records, {size}, {offsets}\n", self.path, self.entries, self.records);
+        let entries =
+            if self.entries == 1 { "1 entry".to_owned() } else { format!("{} entries", self.entries) };
+        let records = counted(self.records, "record");
+        let mut text = format!("{}: {state}, {entries}, {records}, {size}, {offsets}\n", self.path);
         if self.torn_tail_bytes > 0 {
-            text.push_str(&format!("  torn tail of {} bytes: the broker cuts it when it opens the log\n", self.torn_tail_bytes));
+            text.push_str(&format!(
+                "  torn tail of {} bytes: the broker cuts it when it opens the log\n",
+                self.torn_tail_bytes
+            ));
         }
         for BadRange { from, to, why, after_offset } in &self.bad {
-            let behind = after_offset.map_or(String::new(), |offset| format!(", behind offset {offset} excluded"));
+            let behind =
+                after_offset.map_or(String::new(), |offset| format!(", behind offset {offset} excluded"));
             text.push_str(&format!("  bytes {from} to {to} excluded{behind}: {why}\n"));
         }
         text

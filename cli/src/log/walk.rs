@@ -73,7 +73,16 @@ impl Walk {
         file.read_exact_at(&mut block, 0)?;
         let header = SegmentHeader::parse(&block).map_err(|error| error.to_string());
         let tip = around.before;
-        Ok(Walk { file, length, position: SEGMENT_HEADER_BYTES, around, tip, header, header_told: false, ended: false })
+        Ok(Walk {
+            file,
+            length,
+            position: SEGMENT_HEADER_BYTES,
+            around,
+            tip,
+            header,
+            header_told: false,
+            ended: false,
+        })
     }
 
     /// Whose segment it is, where its header says so.
@@ -100,7 +109,9 @@ impl Walk {
             Ok(header) => header,
             Err(FrameError::Version { version, .. }) => {
                 self.ended = true;
-                let why = format!("a frame of version {version}, which this program does not know: it reads no further");
+                let why = format!(
+                    "a frame of version {version}, which this program does not know: it reads no further"
+                );
                 return Ok(Some(self.bad(position, self.length, why)));
             }
             Err(_) => return self.no_frame(),

@@ -70,7 +70,8 @@ impl Flight {
             timestamp_ms: input.timestamp,
         };
         let sent = self.producer.send(record).await;
-        let bytes = (input.key.as_ref().map_or(0, Vec::len) + input.value.as_ref().map_or(0, Vec::len)) as u64;
+        let bytes =
+            (input.key.as_ref().map_or(0, Vec::len) + input.value.as_ref().map_or(0, Vec::len)) as u64;
         match sent {
             Ok(delivery) => self.enqueue(delivery, input, bytes),
             Err(error) => {

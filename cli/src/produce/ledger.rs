@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::counted::counted;
 use crate::failure::{Code, code_of};
 use crate::tally::ErrorDocument;
 
@@ -116,8 +117,8 @@ impl FailedRange {
         };
         let FailedRange { first_line: first, last_line: last, records, .. } = self;
         let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
-        let plural = if *records == 1 { "record" } else { "records" };
-        format!("input {lines}: {records} {plural} of {place} not acknowledged: {}", self.error.message)
+        let records = counted(*records, "record");
+        format!("input {lines}: {records} of {place} not acknowledged: {}", self.error.message)
     }
 }
 
@@ -126,7 +127,14 @@ mod tests {
     use super::*;
 
     fn lines(partition: i32, first: u64, last: u64) -> Lines {
-        Lines { topic: "t".to_owned(), partition: Some(partition), first, last, records: last - first + 1, bytes: 10 }
+        Lines {
+            topic: "t".to_owned(),
+            partition: Some(partition),
+            first,
+            last,
+            records: last - first + 1,
+            bytes: 10,
+        }
     }
 
     /// An error as the SDK makes it, without a broker.

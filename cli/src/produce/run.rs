@@ -11,6 +11,7 @@ use super::input;
 use super::ledger::{FailedRange, Ledger};
 use crate::clock;
 use crate::context::Context;
+use crate::counted::counted;
 use crate::failure::{Code, Failure};
 use crate::format::InputError;
 use crate::values::show_size;
@@ -55,9 +56,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::usage("--print and --output json both write to stdout: choose one"));
     }
     if args.key.is_some() && args.format.has_key {
-        return Err(Failure::usage("-k gives every record one key, and the format reads one with %k: choose one"));
+        return Err(Failure::usage(
+            "-k gives every record one key, and the format reads one with %k: choose one",
+        ));
     }
     let client = context.connect().await?;
+    if !args.format.has_topic {
+        // Found missing before the first record, also where there is none.
+        client.admin().partitions(&args.topic).await?;
+    }
     let producer = client.producer().acks(args.acks).codec(args.compression).build().await?;
     let defaults = Defaults {
         topic: args.topic,
@@ -125,7 +132,8 @@ fn summarize(
         eprintln!("error: {}", range.line());
     }
     let size = show_size(bytes);
-    context.note(&format!("{records} records, {size}, {partitions} partitions acknowledged in {seconds:.2} s"));
+    let (sent, places) = (counted(records, "record"), counted(partitions as u64, "partition"));
+    context.note(&format!("{sent}, {size}, {places} acknowledged in {seconds:.2} s"));
     if context.json {
         let failed = ledger.failed();
         context.print_json(&Document { records, bytes, partitions, seconds, failed_records, failed })?;
@@ -133,7 +141,8 @@ fn summarize(
     let partly = |code| if records > 0 { Code::Partly } else { code };
     match ended {
         Ended::Interrupted => {
-            context.note(&format!("{waiting} records were on their way: written or not, nobody knows"));
+            let unknown = counted(waiting, "record");
+            context.note(&format!("{unknown} on the way: written or not, nobody knows"));
             Err(Failure::interrupted())
         }
         Ended::Misread(error) => {
@@ -143,8 +152,13 @@ fn summarize(
         Ended::AtEnd | Ended::Failed => match code {
             None => Ok(()),
             Some(code) => {
-                let rest = if matches!(ended, Ended::Failed) { ", and the rest of the input was not sent" } else { "" };
-                Err(Failure::new(code, format!("{failed_records} records were not acknowledged{rest}")))
+                let rest = if matches!(ended, Ended::Failed) {
+                    ", and the rest of the input was not sent"
+                } else {
+                    ""
+                };
+                let failed = counted(failed_records, "record");
+                Err(Failure::new(code, format!("{failed} not acknowledged{rest}")))
             }
         },
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::context::{Context, print};
+use crate::counted::counted;
 use crate::failure::Failure;
 
 const EXAMPLES: &str = "Examples:
@@ -38,5 +39,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return context.print_json(&Document { dry_run: args.dry_run, name: &args.name, partitions });
     }
     let has = if args.dry_run { "would have" } else { "has" };
-    print(format!("topic {} {has} {partitions} partitions\n", args.name).as_bytes())
+    print(
+        format!("topic {} {has} {}\n", args.name, counted(partitions.unsigned_abs().into(), "partition"))
+            .as_bytes(),
+    )
 }

@@ -87,9 +87,14 @@ fn document(name: String, answer: Result<CreatedTopic, ErrorDocument>) -> TopicD
             existed: topic.existed,
             error: None,
         },
-        Err(error) => {
-            TopicDocument { name, topic_id: None, partitions: None, replicas: None, existed: false, error: Some(error) }
-        }
+        Err(error) => TopicDocument {
+            name,
+            topic_id: None,
+            partitions: None,
+            replicas: None,
+            existed: false,
+            error: Some(error),
+        },
     }
 }
 

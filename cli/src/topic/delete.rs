@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::borrowed;
 use crate::confirm::confirm;
 use crate::context::Context;
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::table::Table;
 use crate::tally::{ErrorDocument, Tally};
@@ -78,8 +79,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 fn question(plan: &Each<DeletedTopic>) -> String {
     let topics = plan.iter().filter_map(|(_, answer)| answer.as_ref().ok());
     let named: Vec<String> =
-        topics.map(|topic| format!("{} ({} partitions)", topic.name, topic.partitions)).collect();
+        topics.map(|topic| format!("{} ({})", topic.name, partitions(topic.partitions))).collect();
     format!("delete {} with all records", named.join(", "))
+}
+
+fn partitions(number: i32) -> String {
+    counted(u64::try_from(number).unwrap_or(0), "partition")
 }
 
 fn table(document: &Document) -> Table {

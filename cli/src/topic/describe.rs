@@ -105,7 +105,11 @@ fn found(topic: TopicDescription) -> TopicDocument {
         configs: topic
             .configs
             .into_iter()
-            .map(|config| ConfigDocument { key: config.key, value: config.value, source: source(config.source) })
+            .map(|config| ConfigDocument {
+                key: config.key,
+                value: config.value,
+                source: source(config.source),
+            })
             .collect(),
         partitions: topic.partitions.into_iter().map(partition).collect(),
         error: None,
@@ -130,14 +134,18 @@ fn partition(p: PartitionDescription) -> PartitionDocument {
         log_start: p.log_start,
         high_watermark: p.high_watermark,
         bytes: p.bytes,
-        damaged: damaged.map(|(first_offset, last_offset)| RangeDocument { first_offset, last_offset }).collect(),
+        damaged: damaged
+            .map(|(first_offset, last_offset)| RangeDocument { first_offset, last_offset })
+            .collect(),
     }
 }
 
 fn print(context: &Context, topics: &[TopicDocument]) -> Result<(), Failure> {
     let mut first = true;
     for topic in topics {
-        let TopicDocument::Found { name, topic_id, replicas, records, bytes, configs, partitions, .. } = topic else {
+        let TopicDocument::Found { name, topic_id, replicas, records, bytes, configs, partitions, .. } =
+            topic
+        else {
             continue;
         };
         if !std::mem::take(&mut first) {
@@ -164,7 +172,8 @@ fn print(context: &Context, topics: &[TopicDocument]) -> Result<(), Failure> {
 }
 
 fn partition_table(partitions: &[PartitionDocument]) -> Table {
-    let columns = ["partition", "leader", "epoch", "replicas", "log-start", "high-watermark", "bytes", "damaged"];
+    let columns =
+        ["partition", "leader", "epoch", "replicas", "log-start", "high-watermark", "bytes", "damaged"];
     let mut table = Table::new(&columns).right(&[0, 1, 2, 4, 5, 6]);
     for p in partitions {
         let replicas: Vec<String> = p.replicas.iter().map(i32::to_string).collect();

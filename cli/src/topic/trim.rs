@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::confirm::confirm;
 use crate::context::Context;
+use crate::counted::counted;
 use crate::failure::Failure;
 use crate::table::Table;
 use crate::tally::{ErrorDocument, Tally};
@@ -94,7 +95,8 @@ fn question(name: &str, plan: &EachPartition<TrimmedPartition>) -> String {
     let trimmed = plan.iter().filter_map(|(_, answer)| answer.as_ref().ok());
     let moved: Vec<_> = trimmed.filter(|p| p.log_start_after > p.log_start_before).collect();
     let offsets: i64 = moved.iter().map(|p| p.log_start_after - p.log_start_before).sum();
-    format!("remove {offsets} offsets of {} partitions of topic {name}", moved.len())
+    let partitions = counted(moved.len() as u64, "partition");
+    format!("remove {offsets} offsets of {partitions} of topic {name}")
 }
 
 fn table(document: &Document<'_>) -> Table {

@@ -57,7 +57,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "10", "s", "10 s", "-1h", "1.5s", "10S", "1x", "99999999999999999999s", "40000w", "1sé"] {
+        for text in
+            ["", "10", "s", "10 s", "-1h", "1.5s", "10S", "1x", "99999999999999999999s", "40000w", "1sé"]
+        {
             assert!(parse_duration(text).is_err(), "{text}");
         }
     }

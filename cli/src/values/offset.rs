@@ -141,9 +141,22 @@ mod tests {
 
     #[test]
     fn what_is_no_offset_is_refused() {
-        for text in
-            ["", "beginning", "+", "-", "--5", "+-5", "5:", ":5", "5:4", "@", "@x", "5:@x", "1e3", "99999999999999999999"]
-        {
+        for text in [
+            "",
+            "beginning",
+            "+",
+            "-",
+            "--5",
+            "+-5",
+            "5:",
+            ":5",
+            "5:4",
+            "@",
+            "@x",
+            "5:@x",
+            "1e3",
+            "99999999999999999999",
+        ] {
             assert!(text.parse::<OffsetRange>().is_err(), "{text}");
         }
     }

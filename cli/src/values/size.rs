@@ -46,9 +46,14 @@ mod tests {
 
     #[test]
     fn sizes_are_bytes_with_an_optional_unit() {
-        for (text, bytes) in
-            [("0", 0), ("4096", 4096), ("64KiB", 65_536), ("1MiB", 1 << 20), ("10GiB", 10 << 30), ("5MB", 5_000_000)]
-        {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("10GiB", 10 << 30),
+            ("5MB", 5_000_000),
+        ] {
             assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
         }
     }

@@ -21,7 +21,9 @@ impl Time {
     pub(crate) fn resolve(self, now_ms: i64) -> i64 {
         match self {
             Time::At(ms) => ms,
-            Time::Ago(duration) => now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+            Time::Ago(duration) => {
+                now_ms.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+            }
         }
     }
 }
@@ -31,7 +33,9 @@ impl FromStr for Time {
 
     fn from_str(text: &str) -> Result<Time, String> {
         let fail = || {
-            format!("{text:?} is not a time: write 2026-11-25T08:00:00Z, 2026-11-25, milliseconds since the epoch, or -1h")
+            format!(
+                "{text:?} is not a time: write 2026-11-25T08:00:00Z, 2026-11-25, milliseconds since the epoch, or -1h"
+            )
         };
         if let Some(ago) = text.strip_prefix('-') {
             return parse_duration(ago).map(Time::Ago).map_err(|_| fail());
@@ -75,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "now", "-5", "-", "1h", "2026-13-01", "2026-11-25T08:00:00", "99999999999999999999"] {
+        for text in ["", "now", "-5", "-", "1h", "2026-13-01", "2026-11-25T08:00:00", "99999999999999999999"]
+        {
             assert!(text.parse::<Time>().is_err(), "{text}");
         }
     }

@@ -57,14 +57,18 @@ fn headers_partition_time_and_topic() {
     assert_eq!(records.len(), 1);
     let record = &records[0];
     assert_eq!(record.headers, [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), vec![])]);
-    assert_eq!((record.partition, record.timestamp, record.topic.as_deref()), (Some(3), Some(1500), Some("orders")));
+    assert_eq!(
+        (record.partition, record.timestamp, record.topic.as_deref()),
+        (Some(3), Some(1500), Some("orders"))
+    );
     let counted = parse("%H %h{%K{byte}%k%V{byte}%v}%v\\n", b"1 \x01a\x012v\n").unwrap();
     assert_eq!(counted[0].headers, [("a".to_owned(), b"2".to_vec())]);
 }
 
 #[test]
 fn records_know_their_line() {
-    let lines: Vec<u64> = parse("%V %v\\n", b"3 a\nb\n2 cd\n1 e\n").unwrap().iter().map(|record| record.line).collect();
+    let lines: Vec<u64> =
+        parse("%V %v\\n", b"3 a\nb\n2 cd\n1 e\n").unwrap().iter().map(|record| record.line).collect();
     assert_eq!(lines, [1, 3, 4]);
 }
 

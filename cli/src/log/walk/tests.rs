@@ -118,10 +118,17 @@ fn an_end_that_is_gone_below_the_durable_mark_is_damage() {
 #[test]
 fn a_frame_of_another_history_is_no_frame_of_this_one() {
     let (bytes, _) = segment(2);
-    let before = |index, chain| Tip { index: Index(index), term: Term(3), next_offset: Offset(100), append_time: 0, chain };
+    let before = |index, chain| Tip {
+        index: Index(index),
+        term: Term(3),
+        next_offset: Offset(100),
+        append_time: 0,
+        chain,
+    };
     let follows = Surroundings { before: Some(before(4, 7)), ..UNKNOWN };
     assert_eq!(sort(&walk(&bytes, follows)).0, [5, 6]);
-    let (_, bad, _) = sort(&walk(&bytes, Surroundings { before: Some(before(4, 8)), newest: false, ..UNKNOWN }));
+    let (_, bad, _) =
+        sort(&walk(&bytes, Surroundings { before: Some(before(4, 8)), newest: false, ..UNKNOWN }));
     assert_eq!(bad.len(), 1);
     let steps = walk(&bytes, Surroundings { before: Some(before(2, 7)), ..UNKNOWN });
     let Step::Bad(range) = &steps[0] else { panic!("{steps:?}") };
