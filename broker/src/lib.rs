@@ -5,12 +5,12 @@
 //!   word a mistyped one is meant to be;
 //! * [`config`]: what the operator sets;
 //! * [`mod@log`] holds bytes;
-//! * [`state`]: meaning; `consensus`: agreement;
+//! * [`state`]: meaning; [`consensus`]: agreement;
 //! * [`node`]: the machine;
 //! * [`runtime`]: the shell; `rpc`: the door.
 
 pub mod config;
-mod consensus;
+pub mod consensus;
 pub mod ids;
 pub mod limits;
 pub mod log;

@@ -10,26 +10,26 @@ use caudal_broker::node::{Identity, Now, Options, Published, Reply, ShardMessage
 use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
 use caudal_broker::state::{Catalog, TopicDefaults};
 
-pub const SHARDS: u32 = 2;
+pub(crate) const SHARDS: u32 = 2;
 
 /// What readers of the broker know of a partition.
-pub struct View {
-    pub reader: Reader,
-    pub published: Option<Published>,
+pub(crate) struct View {
+    pub(crate) reader: Reader,
+    pub(crate) published: Option<Published>,
 }
 
 /// A running broker. It ends with the first error of its disk.
-pub struct Broker {
+pub(crate) struct Broker {
     shards: Vec<Shard>,
     disk: Disk,
     rounds: VecDeque<(usize, Round)>,
     mail: VecDeque<(ShardId, ShardMessage)>,
-    pub views: BTreeMap<PartitionId, View>,
-    pub catalog: Option<Arc<Catalog>>,
-    pub node: Option<NodeId>,
-    pub replies: Vec<(Ticket, Reply)>,
+    pub(crate) views: BTreeMap<PartitionId, View>,
+    pub(crate) catalog: Option<Arc<Catalog>>,
+    pub(crate) node: Option<NodeId>,
+    pub(crate) replies: Vec<(Ticket, Reply)>,
     /// A hash of everything that came out.
-    pub trace: crc32fast::Hasher,
+    pub(crate) trace: crc32fast::Hasher,
 }
 
 fn root() -> PathBuf {
@@ -38,7 +38,7 @@ fn root() -> PathBuf {
 
 impl Broker {
     /// Starts on whatever the disk holds, as the server does.
-    pub fn start(fs: Arc<dyn Fs>, seed: u64) -> Result<Broker, String> {
+    pub(crate) fn start(fs: Arc<dyn Fs>, seed: u64) -> Result<Broker, String> {
         fs.create_dir_all(&root()).map_err(|error| error.to_string())?;
         fs.sync_dir(Path::new("/")).map_err(|error| error.to_string())?;
         let meta = MetaLog::open(Arc::clone(&fs), &root()).map_err(|error| error.to_string())?;
@@ -56,7 +56,10 @@ impl Broker {
                     shard: ShardId(number as u32),
                     shards: SHARDS,
                     seed,
-                    identity: Identity { node_uuid: uuid::Uuid::from_u128(7), address: "127.0.0.1:7171".into() },
+                    identity: Identity {
+                        node_uuid: uuid::Uuid::from_u128(7),
+                        address: "127.0.0.1:7171".into(),
+                    },
                     defaults: TopicDefaults::default(),
                 },
                 fs: Arc::clone(&fs),
@@ -78,19 +81,19 @@ impl Broker {
     }
 
     /// Hands an input to the shard of a partition.
-    pub fn input(&mut self, now: Now, partition: PartitionId, input: ShardInput) {
+    pub(crate) fn input(&mut self, now: Now, partition: PartitionId, input: ShardInput) {
         self.shards[shard_of(partition, SHARDS).0 as usize].handle(now, input);
     }
 
     /// A tenth of a second passes everywhere.
-    pub fn tick(&mut self, now: Now) {
+    pub(crate) fn tick(&mut self, now: Now) {
         for shard in &mut self.shards {
             shard.handle(now, ShardInput::Tick);
         }
     }
 
     /// One pass of one shard.
-    pub fn pass(&mut self, now: Now, number: usize) -> Result<(), Fatal> {
+    pub(crate) fn pass(&mut self, now: Now, number: usize) -> Result<(), Fatal> {
         let shard = &mut self.shards[number];
         for _ in 0..self.mail.len() {
             let Some((to, message)) = self.mail.pop_front() else { break };
@@ -141,7 +144,7 @@ impl Broker {
     }
 
     /// The disk runs the rounds that wait, all together or the first alone.
-    pub fn sync(&mut self, now: Now, all: bool) -> Result<(), Fatal> {
+    pub(crate) fn sync(&mut self, now: Now, all: bool) -> Result<(), Fatal> {
         let count = if all { self.rounds.len() } else { self.rounds.len().min(1) };
         let (shards, rounds): (Vec<usize>, Vec<Round>) = self.rounds.drain(..count).unzip();
         if rounds.is_empty() {
@@ -154,7 +157,7 @@ impl Broker {
     }
 
     /// Whether every partition in the catalog has a ready leader or is closed.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let Some(catalog) = self.catalog.as_ref().filter(|_| self.node.is_some()) else { return false };
         catalog.topics().flat_map(|topic| topic.placements()).all(|(partition, _)| {
             let published = self.views.get(&partition).and_then(|view| view.published.as_ref());

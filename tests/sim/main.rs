@@ -4,6 +4,8 @@
 //! the command that repeats it.
 
 mod broker;
+mod reading;
+mod replies;
 mod rng;
 mod world;
 mod writer;

@@ -5,65 +5,64 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{Offset, PartitionId, TopicId};
 use caudal_broker::log::{Fatal, Fs};
-use caudal_broker::node::{Acks, Now, Reply, Ticket};
-use caudal_broker::refusal::Refusal;
+use caudal_broker::node::{Acks, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
-use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
+use caudal_harness::history::{Event, RecordId, Violation, check};
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
 use crate::broker::{Broker, SHARDS};
 use crate::rng::Rng;
-use crate::writer::{Outstanding, Writer, records_of};
+use crate::writer::Writer;
 
-const PARTITIONS: i32 = 3;
+pub(crate) const PARTITIONS: i32 = 3;
 const WRITERS: u32 = 6;
 
 fn topic() -> TopicId {
     TopicId(uuid::Uuid::from_u128(0xca0d_a100))
 }
 
-fn partition_id(partition: Partition) -> PartitionId {
+pub(crate) fn partition_id(partition: Partition) -> PartitionId {
     PartitionId { topic: topic(), partition: partition as i32 }
 }
 
 /// What a run came to.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What is wrong; empty when nothing is.
-    pub violations: Vec<String>,
+    pub(crate) violations: Vec<String>,
     /// A hash of all outputs and of the disk's bytes at every crash.
-    pub trace: u64,
-    pub crashes: u64,
-    pub acked: u64,
+    pub(crate) trace: u64,
+    pub(crate) crashes: u64,
+    pub(crate) acked: u64,
 }
 
-enum Waiting {
+pub(crate) enum Waiting {
     Batch { writer: usize },
     Other,
 }
 
-struct World {
-    seed: u64,
-    rng: Rng,
-    faults: Rng,
-    fs: Arc<LyingFs>,
-    broker: Option<Broker>,
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) rng: Rng,
+    pub(crate) faults: Rng,
+    pub(crate) fs: Arc<LyingFs>,
+    pub(crate) broker: Option<Broker>,
     /// A fault waits for its moment: calls may fail.
-    planned: bool,
-    now: Now,
-    writers: Vec<Writer>,
-    waiting: BTreeMap<Ticket, Waiting>,
-    tickets: Ticket,
-    records: RecordId,
-    history: Vec<Event>,
-    wrong: Vec<String>,
-    trace: crc32fast::Hasher,
-    crashes: u64,
-    acked: u64,
+    pub(crate) planned: bool,
+    pub(crate) now: Now,
+    pub(crate) writers: Vec<Writer>,
+    pub(crate) waiting: BTreeMap<Ticket, Waiting>,
+    pub(crate) tickets: Ticket,
+    pub(crate) records: RecordId,
+    pub(crate) history: Vec<Event>,
+    pub(crate) wrong: Vec<String>,
+    pub(crate) trace: crc32fast::Hasher,
+    pub(crate) crashes: u64,
+    pub(crate) acked: u64,
 }
 
 /// Lives the life of a seed: `steps` of chaos, then healing and the last reads.
-pub fn run(seed: u64, steps: u64) -> Outcome {
+pub(crate) fn run(seed: u64, steps: u64) -> Outcome {
     let mut world = World::new(seed);
     world.found();
     for _ in 0..steps {
@@ -107,20 +106,33 @@ impl World {
             ("segment.bytes".to_owned(), (1024 * 1024).to_string()),
             ("max.message.bytes".to_owned(), (64 * 1024).to_string()),
         ]);
-        let new = NewTopic { id: topic(), name: "t".into(), partitions: Some(PARTITIONS), replicas: Some(1), configs };
+        let new = NewTopic {
+            id: topic(),
+            name: "t".into(),
+            partitions: Some(PARTITIONS),
+            replicas: Some(1),
+            configs,
+        };
         let request = Request::CreateTopics { topics: vec![new], if_not_exists: true, validate_only: false };
         while !self.topic_exists() && self.wrong.is_empty() {
             let ticket = self.ticket(Waiting::Other);
             let now = self.now;
             if let Some(broker) = &mut self.broker {
-                broker.input(now, PartitionId::CONTROL, ShardInput::Control { ticket, request: request.clone() });
+                broker.input(
+                    now,
+                    PartitionId::CONTROL,
+                    ShardInput::Control { ticket, request: request.clone() },
+                );
             }
             self.settle();
         }
     }
 
     fn topic_exists(&self) -> bool {
-        self.broker.as_ref().and_then(|broker| broker.catalog.as_ref()).is_some_and(|c| c.topic("t").is_some())
+        self.broker
+            .as_ref()
+            .and_then(|broker| broker.catalog.as_ref())
+            .is_some_and(|c| c.topic("t").is_some())
     }
 
     fn ticket(&mut self, waiting: Waiting) -> Ticket {
@@ -189,7 +201,11 @@ impl World {
         self.records += count;
         let writer = &mut self.writers[at];
         let (number, partition) = (writer.number, writer.partition);
-        self.history.extend(records.iter().map(|record| Event::Sent { writer: number, partition, record: *record }));
+        self.history.extend(records.iter().map(|record| Event::Sent {
+            writer: number,
+            partition,
+            record: *record,
+        }));
         let outstanding = writer.make(records, self.now.wall_ms, padding);
         writer.outstanding.push_back(outstanding);
         let last = writer.outstanding.len() - 1;
@@ -313,107 +329,12 @@ impl World {
         let ticket = self.ticket(Waiting::Other);
         let now = self.now;
         let Some(broker) = &mut self.broker else { return };
-        let Some(published) = broker.views.get(&partition).and_then(|view| view.published.clone()) else { return };
+        let Some(published) = broker.views.get(&partition).and_then(|view| view.published.clone()) else {
+            return;
+        };
         let span = (published.high_watermark.0 - published.log_start.0).max(1) as u64;
         let before = Offset(published.log_start.0 + self.rng.below(span) as i64 / 2);
         broker.input(now, partition, ShardInput::Trim { ticket, partition, before, validate_only: false });
-    }
-
-    fn read(&mut self) {
-        let partition = self.rng.below(PARTITIONS as u64) as u32;
-        let Some(broker) = &self.broker else { return };
-        let Some(view) = broker.views.get(&partition_id(partition)) else { return };
-        let Some(published) = view.published.clone().filter(|published| published.ready) else { return };
-        self.history.push(Event::LogStart { partition, offset: published.log_start.0 });
-        self.history.push(Event::HighWatermark { partition, offset: published.high_watermark.0 });
-        let span = (published.high_watermark.0 - published.log_start.0) as u64;
-        if span > 0 {
-            let from = published.log_start.0 + self.rng.below(span) as i64;
-            self.read_from(partition, from, published.high_watermark.0);
-        }
-    }
-
-    /// Reads once from an offset; where the next read goes on.
-    fn read_from(&mut self, partition: Partition, from: i64, end: i64) -> Option<i64> {
-        let broker = self.broker.as_ref()?;
-        let reader = &broker.views.get(&partition_id(partition))?.reader;
-        let read = match reader.read(Offset(from), Offset(end), 64 * 1024, true) {
-            Ok(read) => read,
-            Err(error) => {
-                if !self.planned {
-                    self.wrong.push(format!("partition {partition} cannot be read at {from}: {error}"));
-                }
-                return None;
-            }
-        };
-        for batch in &read.batches {
-            match records_of(batch) {
-                Ok(records) => {
-                    for (offset, record) in records.into_iter().filter(|(offset, _)| *offset >= from) {
-                        self.history.push(Event::Read { partition, offset, record });
-                    }
-                }
-                Err(why) => self.wrong.push(format!("partition {partition}, read at {from}: {why}")),
-            }
-        }
-        (read.next_offset.0 > from).then_some(read.next_offset.0)
-    }
-
-    fn take_replies(&mut self) {
-        let Some(broker) = &mut self.broker else { return };
-        for (ticket, reply) in std::mem::take(&mut broker.replies) {
-            match (self.waiting.remove(&ticket), reply) {
-                (Some(Waiting::Batch { writer }), Reply::Produced(result)) => {
-                    let base = result.map(|receipt| receipt.base_offset.0);
-                    self.settled(writer, ticket, base);
-                }
-                (Some(Waiting::Other), _) => {}
-                (waiting, reply) => {
-                    self.wrong.push(format!("{reply:?} answers {}", if waiting.is_some() { "another" } else { "nobody" }));
-                }
-            }
-        }
-    }
-
-    fn settled(&mut self, at: usize, ticket: Ticket, result: Result<i64, Refusal>) {
-        let writer = &mut self.writers[at];
-        let Some(position) = writer.outstanding.iter().position(|batch| batch.ticket == Some(ticket)) else { return };
-        match result {
-            Ok(base) => {
-                let Some(batch) = writer.outstanding.remove(position) else { return };
-                if writer.acks == Acks::All {
-                    self.acked += batch.records.len() as u64;
-                    self.history.extend(acked(&batch, base));
-                }
-            }
-            Err(Refusal::UnknownOutcome) if writer.idempotent => {}
-            Err(Refusal::UnknownOutcome) => {
-                writer.outstanding.remove(position);
-            }
-            Err(refusal) => self.refused(at, position, &refusal),
-        }
-    }
-
-    /// What is refused is not in the log. An idempotent writer gives up what follows too: it would leave a gap.
-    fn refused(&mut self, at: usize, position: usize, refusal: &Refusal) {
-        let expected = matches!(
-            refusal,
-            Refusal::DiskFull { .. } | Refusal::Throttled { .. } | Refusal::LeaderNotReady | Refusal::PartitionClosed { .. }
-        ) || (self.writers[at].idempotent && matches!(refusal, Refusal::OutOfOrderSequence { .. }));
-        if !expected {
-            self.wrong.push(format!("writer {at} is refused: {refusal}"));
-        }
-        let writer = &mut self.writers[at];
-        if writer.idempotent {
-            // Sent again, in order, by and by.
-            if let Some(batch) = writer.outstanding.get_mut(position) {
-                batch.ticket = None;
-            }
-            return;
-        }
-        if let Some(batch) = writer.outstanding.remove(position) {
-            self.history.extend(batch.records.iter().map(|record| Event::Refused { record: *record }));
-        }
     }
 
     /// The faults end, everything unsettled is settled, and everything there is is read.
@@ -444,25 +365,6 @@ impl World {
         self.wrong.extend(violations.into_iter().map(|violation| format!("the disk saw: {violation}")));
     }
 
-    fn read_all(&mut self, partition: Partition) {
-        let published = self.broker.as_ref().and_then(|b| b.views.get(&partition_id(partition)));
-        let Some(published) = published.and_then(|view| view.published.clone()) else {
-            return self.wrong.push(format!("partition {partition} is not there"));
-        };
-        if let Some(why) = &published.closed {
-            self.wrong.push(format!("partition {partition} is closed: {why}"));
-        }
-        self.history.push(Event::LogStart { partition, offset: published.log_start.0 });
-        self.history.push(Event::HighWatermark { partition, offset: published.high_watermark.0 });
-        let mut at = published.log_start.0;
-        while at < published.high_watermark.0 {
-            match self.read_from(partition, at, published.high_watermark.0) {
-                Some(next) => at = next,
-                None => return,
-            }
-        }
-    }
-
     fn outcome(mut self) -> Outcome {
         // A life that ended early has no last reads to judge by.
         if self.wrong.is_empty() {
@@ -472,8 +374,4 @@ impl World {
         let trace = u64::from(self.trace.finalize()) << 32 | (self.fs.durable_hash() & u64::from(u32::MAX));
         Outcome { violations: self.wrong, trace, crashes: self.crashes, acked: self.acked }
     }
-}
-
-fn acked(batch: &Outstanding, base: i64) -> impl Iterator<Item = Event> + '_ {
-    batch.records.iter().zip(base..).map(|(record, offset)| Event::Acked { record: *record, offset })
 }

@@ -9,30 +9,30 @@ use caudal_proto::batch::{self, Builder, Codec, Producer};
 
 /// A batch that is not settled.
 #[derive(Debug, Clone)]
-pub struct Outstanding {
-    pub records: Vec<RecordId>,
-    pub batch: Batch,
+pub(crate) struct Outstanding {
+    pub(crate) records: Vec<RecordId>,
+    pub(crate) batch: Batch,
     /// The ticket of the newest try in this life of the broker.
-    pub ticket: Option<Ticket>,
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// One producer of one partition.
-pub struct Writer {
-    pub number: u32,
-    pub partition: Partition,
-    pub idempotent: bool,
-    pub acks: Acks,
-    pub outstanding: VecDeque<Outstanding>,
+pub(crate) struct Writer {
+    pub(crate) number: u32,
+    pub(crate) partition: Partition,
+    pub(crate) idempotent: bool,
+    pub(crate) acks: Acks,
+    pub(crate) outstanding: VecDeque<Outstanding>,
     sequence: i32,
 }
 
 impl Writer {
-    pub fn new(number: u32, partition: Partition, idempotent: bool, acks: Acks) -> Writer {
+    pub(crate) fn new(number: u32, partition: Partition, idempotent: bool, acks: Acks) -> Writer {
         Writer { number, partition, idempotent, acks, outstanding: VecDeque::new(), sequence: 0 }
     }
 
     /// Makes the next batch, of the records given.
-    pub fn make(&mut self, records: Vec<RecordId>, timestamp: i64, padding: usize) -> Outstanding {
+    pub(crate) fn make(&mut self, records: Vec<RecordId>, timestamp: i64, padding: usize) -> Outstanding {
         let mut builder = Builder::new();
         for record in &records {
             let mut value = record.to_le_bytes().to_vec();
@@ -52,7 +52,7 @@ impl Writer {
 }
 
 /// The records in a batch that was read, in order, with their offsets.
-pub fn records_of(batch: &Bytes) -> Result<Vec<(i64, RecordId)>, String> {
+pub(crate) fn records_of(batch: &Bytes) -> Result<Vec<(i64, RecordId)>, String> {
     batch::check(batch).map_err(|error| error.to_string())?;
     let mut found = Vec::new();
     for record in batch::records(batch, 1 << 20).map_err(|error| error.to_string())? {

@@ -278,11 +278,6 @@ impl Replica {
         ReplicaId(self.raw.raft.id)
     }
 
-    /// Where the next proposal's first record goes, and the earliest append time it can have.
-    pub fn end(&self) -> (Index, Offset, i64) {
-        (Index(self.raw.raft.raft_log.last_index()), self.proposed.0, self.proposed.1)
-    }
-
     /// Whether this replica leads.
     pub fn is_leader(&self) -> bool {
         self.raw.raft.state == StateRole::Leader
@@ -349,14 +344,6 @@ impl Replica {
     /// The log begins at `first` from here on; entries below it are applied.
     pub fn compact(&mut self, first: Index) {
         self.raw.mut_store().compact(first);
-    }
-}
-
-/// A proposal's bytes count against the budgets with the frame around them.
-impl Proposal {
-    /// Its size on disk, frame header included.
-    pub fn frame_bytes(&self) -> u64 {
-        (self.payload.len() + crate::log::FRAME_HEADER_BYTES) as u64
     }
 }
 

@@ -63,7 +63,6 @@ impl Views {
         self.changes.subscribe()
     }
 
-
     pub(super) fn insert(&self, view: &Arc<PartitionView>) {
         self.partitions.write().unwrap_or_else(PoisonError::into_inner).insert(view.id, Arc::clone(view));
         self.note_change();

@@ -6,7 +6,6 @@ use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log
 use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
-use crate::log;
 use crate::log::{
     Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Recovered,
     Voters, read_snapshot,

@@ -1,0 +1,80 @@
+//! What the broker answers to the writers, and what they make of it.
+
+use caudal_broker::node::{Acks, Reply, Ticket};
+use caudal_broker::refusal::Refusal;
+use caudal_harness::history::Event;
+
+use crate::world::{Waiting, World};
+use crate::writer::Outstanding;
+
+impl World {
+    pub(crate) fn take_replies(&mut self) {
+        let Some(broker) = &mut self.broker else { return };
+        for (ticket, reply) in std::mem::take(&mut broker.replies) {
+            match (self.waiting.remove(&ticket), reply) {
+                (Some(Waiting::Batch { writer }), Reply::Produced(result)) => {
+                    let base = result.map(|receipt| receipt.base_offset.0);
+                    self.settled(writer, ticket, base);
+                }
+                (Some(Waiting::Other), _) => {}
+                (waiting, reply) => {
+                    self.wrong.push(format!(
+                        "{reply:?} answers {}",
+                        if waiting.is_some() { "another" } else { "nobody" }
+                    ));
+                }
+            }
+        }
+    }
+
+    fn settled(&mut self, at: usize, ticket: Ticket, result: Result<i64, Refusal>) {
+        let writer = &mut self.writers[at];
+        let Some(position) = writer.outstanding.iter().position(|batch| batch.ticket == Some(ticket)) else {
+            return;
+        };
+        match result {
+            Ok(base) => {
+                let Some(batch) = writer.outstanding.remove(position) else { return };
+                if writer.acks == Acks::All {
+                    self.acked += batch.records.len() as u64;
+                    self.history.extend(acked(&batch, base));
+                }
+            }
+            Err(Refusal::UnknownOutcome) if writer.idempotent => {}
+            Err(Refusal::UnknownOutcome) => {
+                writer.outstanding.remove(position);
+            }
+            Err(refusal) => self.refused(at, position, &refusal),
+        }
+    }
+
+    /// What is refused is not in the log. An idempotent writer gives up what follows too: it would leave a gap.
+    fn refused(&mut self, at: usize, position: usize, refusal: &Refusal) {
+        let expected = matches!(
+            refusal,
+            Refusal::DiskFull { .. }
+                | Refusal::Throttled { .. }
+                | Refusal::LeaderNotReady
+                | Refusal::PartitionClosed { .. }
+        ) || (self.writers[at].idempotent
+            && matches!(refusal, Refusal::OutOfOrderSequence { .. }));
+        if !expected {
+            self.wrong.push(format!("writer {at} is refused: {refusal}"));
+        }
+        let writer = &mut self.writers[at];
+        if writer.idempotent {
+            // Sent again, in order, by and by.
+            if let Some(batch) = writer.outstanding.get_mut(position) {
+                batch.ticket = None;
+            }
+            return;
+        }
+        if let Some(batch) = writer.outstanding.remove(position) {
+            self.history.extend(batch.records.iter().map(|record| Event::Refused { record: *record }));
+        }
+    }
+}
+
+fn acked(batch: &Outstanding, base: i64) -> impl Iterator<Item = Event> + '_ {
+    batch.records.iter().zip(base..).map(|(record, offset)| Event::Acked { record: *record, offset })
+}
