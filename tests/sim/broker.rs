@@ -61,6 +61,7 @@ impl Broker {
                         address: "127.0.0.1:7171".into(),
                     },
                     defaults: TopicDefaults::default(),
+                    snapshot_entries: 6,
                 },
                 fs: Arc::clone(&fs),
                 root: root(),

@@ -4,6 +4,7 @@
 //! the command that repeats it.
 
 mod broker;
+mod frames;
 mod reading;
 mod replies;
 mod rng;

@@ -2,6 +2,7 @@
 
 use caudal_broker::node::{Acks, Reply, Ticket};
 use caudal_broker::refusal::Refusal;
+use caudal_broker::state;
 use caudal_harness::history::Event;
 
 use crate::world::{Waiting, World};
@@ -16,6 +17,12 @@ impl World {
                     let base = result.map(|receipt| receipt.base_offset.0);
                     self.settled(writer, ticket, base);
                 }
+                (Some(Waiting::Producer), Reply::Control(Ok(state::Reply::InitProducer(Ok((id, _)))))) => {
+                    if !self.producer_ids.insert(id) {
+                        self.wrong.push(format!("producer id {id} is given twice"));
+                    }
+                }
+                (Some(Waiting::Producer), Reply::Control(Err(Refusal::LeaderNotReady))) => {}
                 (Some(Waiting::Other), _) => {}
                 (waiting, reply) => {
                     self.wrong.push(format!(

@@ -1,6 +1,6 @@
 //! The world of one seed: clients, a broker, a disk that lies, and everything that can happen to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use caudal_broker::ids::{Offset, PartitionId, TopicId};
@@ -8,10 +8,11 @@ use caudal_broker::log::{Fatal, Fs};
 use caudal_broker::node::{Acks, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
-use caudal_harness::history::{Event, RecordId, Violation, check};
+use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
 use crate::broker::{Broker, SHARDS};
+use crate::frames;
 use crate::rng::Rng;
 use crate::writer::Writer;
 
@@ -38,6 +39,7 @@ pub(crate) struct Outcome {
 
 pub(crate) enum Waiting {
     Batch { writer: usize },
+    Producer,
     Other,
 }
 
@@ -59,6 +61,7 @@ pub(crate) struct World {
     pub(crate) trace: crc32fast::Hasher,
     pub(crate) crashes: u64,
     pub(crate) acked: u64,
+    pub(crate) producer_ids: BTreeSet<i64>,
 }
 
 /// Lives the life of a seed: `steps` of chaos, then healing and the last reads.
@@ -96,6 +99,7 @@ impl World {
             trace: crc32fast::Hasher::new(),
             crashes: 0,
             acked: 0,
+            producer_ids: BTreeSet::new(),
         }
     }
 
@@ -185,6 +189,7 @@ impl World {
             80..90 => self.read(),
             90..93 => self.tick(),
             93 => self.trim(),
+            94 => self.init_producer(),
             _ => self.fault(),
         }
         self.take_replies();
@@ -324,6 +329,16 @@ impl World {
         self.planned = true;
     }
 
+    /// A command of the control partition: its log is snapshotted and cut, and no id is given twice.
+    fn init_producer(&mut self) {
+        let ticket = self.ticket(Waiting::Producer);
+        let now = self.now;
+        if let Some(broker) = &mut self.broker {
+            let request = Request::InitProducer { continue_from: None };
+            broker.input(now, PartitionId::CONTROL, ShardInput::Control { ticket, request });
+        }
+    }
+
     fn trim(&mut self) {
         let partition = partition_id(self.rng.below(PARTITIONS as u64) as u32);
         let ticket = self.ticket(Waiting::Other);
@@ -361,6 +376,7 @@ impl World {
         for partition in 0..PARTITIONS as u32 {
             self.read_all(partition);
         }
+        self.wrong.extend(frames::check(&*self.fs));
         let violations = self.fs.violations();
         self.wrong.extend(violations.into_iter().map(|violation| format!("the disk saw: {violation}")));
     }

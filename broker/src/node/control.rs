@@ -12,7 +12,6 @@ use super::waiters::Awaited;
 use super::{Identity, Node, shard_of};
 use crate::consensus::Proposal;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term};
-use crate::limits::SNAPSHOT_ENTRIES;
 use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
 use crate::refusal::Refusal;
 use crate::state::{Catalog, Command, Delta, LEVEL, Plan, Request, Topic};
@@ -201,7 +200,7 @@ impl Node {
             self.outputs.push_back(Output::Catalog(Arc::new(control.catalog.clone())));
         }
         let behind = control.applied.0.saturating_sub(control.snapshot.0);
-        if behind >= SNAPSHOT_ENTRIES && !control.snapshot_asked {
+        if behind >= self.options.snapshot_entries && !control.snapshot_asked {
             control.snapshot_asked = true;
             self.outputs.push_back(Output::Snapshot {
                 partition: PartitionId::CONTROL,

@@ -69,6 +69,8 @@ pub struct Options {
     pub identity: Identity,
     /// What a topic gets that asks for nothing else.
     pub defaults: TopicDefaults,
+    /// Commands of the control partition between two snapshots.
+    pub snapshot_entries: u64,
 }
 
 /// One shard of a broker.

@@ -15,6 +15,7 @@ use super::recovery::Logs;
 use super::{Broker, ServeError};
 use crate::ids::ShardId;
 use crate::limits;
+use crate::limits::SNAPSHOT_ENTRIES;
 use crate::log::{Disk, Fatal, MetaLog};
 use crate::node::{Identity, Options};
 use crate::rpc::{self, Door};
@@ -126,6 +127,7 @@ fn options(broker: &Broker, shard: ShardId, shards: usize) -> Options {
             address: broker.about.address.clone(),
         },
         defaults: broker.config.topic.clone(),
+        snapshot_entries: SNAPSHOT_ENTRIES,
     }
 }
 

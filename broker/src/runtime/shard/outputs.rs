@@ -265,12 +265,15 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
     // A log that goes beyond the recorded term proves that the term was reached; the vote of the older term is void.
     let term = Term(meta.term).max(recovered.last_term);
     let vote = if term.0 > meta.term { 0 } else { meta.vote };
+    // The recorded commit index is lazy; what is applied, or cut from the log, was committed.
+    let applied = meta.applied.max(meta.snapshot_index);
+    let commit = Index(meta.commit.max(applied)).max(meta.start().first_index.prev());
     Boot {
         replica: ReplicaId(meta.replica_id),
         term,
         vote,
-        commit: Index(meta.commit).min(recovered.last_index),
-        applied: Index(meta.applied.max(meta.snapshot_index)).min(recovered.last_index),
+        commit: commit.min(recovered.last_index),
+        applied: Index(applied).min(recovered.last_index),
         voters: meta.voters.clone().unwrap_or_default(),
         start: meta.start(),
         last_index: recovered.last_index,
