@@ -383,7 +383,7 @@ impl World {
 
     fn outcome(mut self) -> Outcome {
         // A life that ended early has no last reads to judge by.
-        if self.wrong.is_empty() {
+        if self.history.contains(&Event::FinalReads) {
             let violations: Vec<Violation> = check(&self.history);
             self.wrong.extend(violations.into_iter().map(|violation| format!("{violation:?}")));
         }

@@ -70,9 +70,13 @@ impl Content {
         self.written_durable = self.written.clone();
     }
 
-    /// Some of it is; the rest counts as clean, and is gone with the cache.
+    /// Some of it is; the rest counts as clean, and is gone with the cache. Not so the size: it is in the file
+    /// system's journal, whose failure would end the file system, and the next sync that succeeds makes it durable.
     pub(super) fn fail_sync(&mut self, random: &mut Seeded) {
         self.keep_some(random);
+        if self.cached.length != self.durable.length {
+            self.pending.push(Pending::Length(self.cached.length));
+        }
         self.inherited.clear();
         self.lost = true;
     }
