@@ -282,4 +282,6 @@ fn read_entry(segment: &Found, position: u64) -> io::Result<Option<Entry>> {
 }
 
 #[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
 mod tests;

@@ -10,6 +10,9 @@ use caudal_broker::log::{File, Map};
 use super::state::{State, Step, power_cut};
 use super::{LyingFs, Op};
 
+/// What Linux says of a sector that the disk does not give.
+const EIO: i32 = 5;
+
 /// A file, open since the last crash.
 pub(super) struct OpenFile {
     pub(super) fs: LyingFs,
@@ -47,7 +50,7 @@ impl OpenFile {
         }
         let end = position.saturating_add(length as u64);
         if state.content(self.file).unreadable.touches(position, end) {
-            return Err(io::Error::other("the sector cannot be read"));
+            return Err(io::Error::from_raw_os_error(EIO));
         }
         Ok(())
     }
