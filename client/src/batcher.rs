@@ -370,3 +370,6 @@ fn refused(topic: &Topic, partition: i32, error: caudal_proto::batch::Error) -> 
         .with("partition", partition)
         .caused_by(error)
 }
+
+#[cfg(test)]
+mod tests;

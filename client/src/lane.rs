@@ -50,10 +50,16 @@ struct Entry {
 }
 
 /// What must happen, once nothing is unanswered, before anything is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Repair {
-    /// A batch is out of the row and surely not written: the ones behind it close up.
-    Renumber,
+    /// A batch is out of the row and surely not written: the ones behind this number close up. They cannot have
+    /// been written, because the broker never saw what came before them.
+    CloseUp {
+        /// The number of the first batch that is out.
+        behind: u64,
+        /// Its sequence, which the next one takes.
+        from: i32,
+    },
     /// The broker's idea of the row is lost or in doubt: begin anew under another identity.
     Renew,
 }
@@ -69,8 +75,6 @@ pub(crate) struct Lane {
     spent: Option<Identity>,
     /// The sequence of the next batch.
     next: i32,
-    /// The sequence after the last acknowledged batch.
-    acknowledged: i32,
     repair: Option<Repair>,
     retry_at: Option<Instant>,
     round: u32,
@@ -88,7 +92,6 @@ impl Lane {
             identity: None,
             spent: None,
             next: 0,
-            acknowledged: 0,
             repair: None,
             retry_at: None,
             round: 0,
@@ -114,8 +117,7 @@ impl Lane {
     /// Begins a row of sequences.
     pub(crate) fn set_identity(&mut self, identity: Identity) {
         self.identity = Some(identity);
-        self.acknowledged = 0;
-        self.renumber();
+        self.renumber(0, 0);
     }
 
     /// Whether it takes another batch.
@@ -178,7 +180,6 @@ impl Lane {
     pub(crate) fn acknowledged(&mut self, number: u64, receipt: BatchReceipt, done: &mut Vec<Done>) {
         if let Some(at) = self.sent_at(number) {
             let entry = self.remove(at);
-            self.acknowledged = sequence::advance(entry.sequence, entry.batch.count);
             self.round = 0;
             self.retry_at = None;
             self.last_error = None;
@@ -211,7 +212,6 @@ impl Lane {
             }
             Verdict::Duplicate if self.sequences => {
                 let entry = self.remove(at);
-                self.acknowledged = sequence::advance(entry.sequence, entry.batch.count);
                 let unknown = self.unknown_receipt(&entry.batch, true);
                 done.push(entry.batch.done(Ok(unknown)));
             }
@@ -312,9 +312,13 @@ impl Lane {
     /// The batch is given up; the ones behind it close up, or begin anew when it may be written after all.
     fn give_up(&mut self, at: usize, error: &Error, done: &mut Vec<Done>) {
         let entry = self.remove(at);
-        let repair = if entry.doubted { Repair::Renew } else { Repair::Renumber };
         if self.sequences && self.identity.is_some() {
-            self.repair = self.repair.max(Some(repair));
+            self.repair = Some(match self.repair {
+                _ if entry.doubted => Repair::Renew,
+                Some(repair @ Repair::CloseUp { behind, .. }) if behind < entry.batch.number => repair,
+                Some(Repair::Renew) => Repair::Renew,
+                _ => Repair::CloseUp { behind: entry.batch.number, from: entry.sequence },
+            });
         }
         done.push(match entry.doubted {
             true => entry.batch.in_doubt(error),
@@ -329,11 +333,7 @@ impl Lane {
         }
         match self.repair.take() {
             None => {}
-            Some(Repair::Renumber) => {
-                // What stood behind a gap cannot have been written.
-                self.entries.iter_mut().for_each(|entry| entry.doubted = false);
-                self.renumber();
-            }
+            Some(Repair::CloseUp { behind, from }) => self.renumber(behind + 1, from),
             Some(Repair::Renew) => {
                 while let Some(at) = self.entries.iter().position(|entry| entry.doubted) {
                     let entry = self.remove(at);
@@ -345,11 +345,12 @@ impl Lane {
         }
     }
 
-    /// Gives sequences anew, from the last acknowledged one on.
-    fn renumber(&mut self) {
-        self.next = self.acknowledged;
+    /// Gives sequences anew, from `next` on, to the batches from this number on. They are surely not written.
+    fn renumber(&mut self, number: u64, next: i32) {
+        self.next = next;
         let Some(identity) = self.identity else { return };
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().filter(|entry| entry.batch.number >= number) {
+            entry.doubted = false;
             entry.sequence = self.next;
             entry.batch.bytes = sequence::restamp(&entry.batch.bytes, identity.at(self.next));
             self.next = sequence::advance(self.next, entry.batch.count);
@@ -409,3 +410,6 @@ pub(crate) fn late(topic: &str, partition: i32, cause: Option<Error>) -> Error {
         None => error,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,6 @@ fn merge(old: &Topic, mut fresh: Topic) -> Topic {
     }
     fresh
 }
+
+#[cfg(test)]
+mod tests;

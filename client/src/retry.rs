@@ -74,4 +74,36 @@ mod tests {
         }
         assert_eq!(before, BACKOFF_MAX / 2);
     }
+
+    #[test]
+    fn every_reason_has_a_verdict_and_only_some_go_again() {
+        use caudal_proto::v1::PartitionError;
+        let judged = |reason: Reason, retriable| {
+            let error = PartitionError { reason: reason as i32, retriable, ..Default::default() };
+            judge(&Error::refused(error))
+        };
+        let all: Vec<Reason> = (0..100).filter_map(|number| Reason::try_from(number).ok()).collect();
+        assert!(all.len() > 35);
+        for reason in all {
+            let verdict = judged(reason, false);
+            let expected = match reason {
+                Reason::NotLeader
+                | Reason::LeaderNotReady
+                | Reason::FencedLeaderEpoch
+                | Reason::UnknownLeaderEpoch => Verdict::Retry { refresh: true },
+                Reason::ShuttingDown | Reason::PartitionClosed | Reason::UnknownPartition => {
+                    Verdict::Retry { refresh: true }
+                }
+                Reason::UnknownOutcome | Reason::TimedOut | Reason::Internal | Reason::Unspecified => {
+                    Verdict::InDoubt
+                }
+                Reason::ProducerUnknown | Reason::OutOfOrderSequence => Verdict::Sequence,
+                Reason::DuplicateSequence => Verdict::Duplicate,
+                _ => Verdict::Refused,
+            };
+            assert_eq!(verdict, expected, "{reason:?}");
+        }
+        assert_eq!(judged(Reason::DiskFull, true), Verdict::Retry { refresh: false });
+        assert_eq!(judge(&Error::new(ErrorKind::Unreachable, "cut")), Verdict::InDoubt);
+    }
 }
