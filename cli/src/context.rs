@@ -61,12 +61,21 @@ impl Context {
 
     /// Connects to the cluster.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::with_config(self.client.clone()).await?)
+        let client = Client::with_config(self.client.clone()).await?;
+        self.detail(&format!("connected, beginning with {}", self.client.brokers.join(", ")));
+        Ok(client)
     }
 
     /// Says a line on stderr, unless `-q`.
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Says a line on stderr with `-v`.
+    pub(crate) fn detail(&self, line: &str) {
+        if self.verbose {
             eprintln!("{line}");
         }
     }

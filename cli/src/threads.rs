@@ -41,7 +41,7 @@ where
             outcome
         });
         // Nobody listens when the command was interrupted.
-        drop(tell.send(outcome));
+        let _ = tell.send(outcome);
     };
     thread::Builder::new().name(name).spawn(run).map_err(|error| Failure::io("starting a thread", error))?;
     Ok(Running(result))

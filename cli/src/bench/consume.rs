@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::payload::{Pool, draw_run};
 use super::progress::Progress;
 use super::report::{Latencies, Report};
-use super::sender::{Load, Sender, Until};
+use super::sender::{Load, Sender, Sent, Until};
 use super::topic::{BenchTopic, Wish};
 use crate::clock;
 use crate::context::Context;
@@ -77,7 +77,7 @@ async fn measure(
         Some(_) => None,
         None => Some(fill(context, args, topic, &pool).await?),
     };
-    let ranges = topic.ranges().await?;
+    let ranges = topic.ranges(topic.starts().await?, written.as_slice()).await?;
     let shared = Arc::new(Shared {
         client: context.client.clone(),
         topic: topic.name.clone(),
@@ -99,7 +99,7 @@ async fn measure(
         total.latencies.merge(&part.latencies);
     }
     let verified = (shared.check && shared.pool.is_some()).then_some(total.intact);
-    if let (Some(written), Some(intact)) = (written, verified)
+    if let (Some(Sent { records: written, .. }), Some(intact)) = (written, verified)
         && written != intact
     {
         return Err(Failure::refused(format!(
@@ -110,8 +110,8 @@ async fn measure(
         .verified(verified))
 }
 
-/// Writes what will be read; answers with how many records.
-async fn fill(context: &Context, args: &Args, topic: &BenchTopic, pool: &Arc<Pool>) -> Result<u64, Failure> {
+/// Writes what will be read.
+async fn fill(context: &Context, args: &Args, topic: &BenchTopic, pool: &Arc<Pool>) -> Result<Sent, Failure> {
     let acknowledged = Arc::new(AtomicU64::new(0));
     let load = Load {
         client: context.client.clone(),
@@ -127,7 +127,7 @@ async fn fill(context: &Context, args: &Args, topic: &BenchTopic, pool: &Arc<Poo
     let sender = threads::spawn("producer-0".to_owned(), move || async move {
         Sender::connect(load, 0).await?.run(clock::now()).await
     })?;
-    Ok(sender.result().await?.records)
+    sender.result().await
 }
 
 /// What the readers share.
@@ -177,7 +177,7 @@ async fn read(
     }
     let began = clock::now();
     if all {
-        drop(start.send(()));
+        let _ = start.send(());
     }
     drop(start);
     let mut parts = Vec::new();
@@ -203,7 +203,7 @@ async fn read_part(
 ) -> Result<Tally, Failure> {
     let client = Client::with_config(shared.client.clone()).await?;
     let mut consumer = client.consumer().build().await?;
-    drop(connected.send(()));
+    let _ = connected.send(());
     if begin.recv().await.is_err() {
         return Err(Failure::refused("another consumer did not connect"));
     }

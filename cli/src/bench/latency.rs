@@ -92,7 +92,7 @@ async fn measure(
     let (start_sender, begin) = oneshot::channel::<Instant>();
     let sender = threads::spawn("producer-0".to_owned(), move || async move {
         let sender = Sender::connect(load, 0).await?;
-        drop(connected.send(()));
+        let _ = connected.send(());
         match begin.await {
             Ok(began) => sender.run(began).await,
             Err(_) => Err(Failure::refused("the reader did not connect")),
@@ -121,10 +121,10 @@ async fn measure(
     }
     let progress = Progress::start(context, "records from end to end", received);
     let began = clock::now();
-    drop(start_reader.send(began));
-    drop(start_sender.send(began));
+    let _ = start_reader.send(began);
+    let _ = start_sender.send(began);
     let Sent { records, .. } = sender.result().await?;
-    drop(tell_sent.send(records));
+    let _ = tell_sent.send(records);
     let read = reader.result().await?;
     drop(progress);
     if args.acks != Acks::None && read.seen.records != records {
@@ -176,7 +176,7 @@ impl Reader {
         for (partition, end) in &self.ends {
             consumer.assign(&self.topic, *partition, Start::Offset(*end)).await?;
         }
-        drop(assigned.send(()));
+        let _ = assigned.send(());
         let Ok(began) = begin.await else {
             return Err(Failure::refused("the sender did not connect"));
         };

@@ -113,14 +113,11 @@ async fn measure(
     let verified = if args.no_verify {
         None
     } else {
-        let after = topic.ends().await?;
-        let ranges =
-            before.iter().zip(&after).map(|((partition, first), (_, end))| (*partition, *first, *end));
         let read_back = ReadBack {
             client: context.client.clone(),
             topic: topic.name.clone(),
             pool,
-            ranges: ranges.collect(),
+            ranges: topic.ranges(before, &sent).await?,
             sent: counts,
             complete: args.acks != Acks::None,
         };
@@ -175,7 +172,7 @@ async fn send(load: Load, args: &Args) -> Result<(Duration, Vec<Sent>), Failure>
         connected.push(ready);
         running.push(threads::spawn(format!("producer-{number}"), move || async move {
             let sender = Sender::connect(load, number).await?;
-            drop(tell.send(()));
+            let _ = tell.send(());
             match begin.recv().await {
                 Ok(began) => sender.run(began).await,
                 Err(_) => Err(Failure::refused("another producer did not connect")),
@@ -189,7 +186,7 @@ async fn send(load: Load, args: &Args) -> Result<(Duration, Vec<Sent>), Failure>
     let began = clock::now();
     if all {
         // Each sender holds a receiver.
-        drop(start.send(began));
+        let _ = start.send(began);
     }
     drop(start);
     let mut sent = Vec::new();

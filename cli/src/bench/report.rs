@@ -34,7 +34,7 @@ impl Latencies {
     /// Takes another sender's latencies.
     pub(crate) fn merge(&mut self, other: &Latencies) {
         // Both have the same bounds, so there is nothing that does not fit.
-        drop(self.0.add(&other.0));
+        let _ = self.0.add(&other.0);
     }
 
     fn percentiles(&self) -> Percentiles {

@@ -44,6 +44,8 @@ pub(crate) enum Until {
 pub(crate) struct Sent {
     pub(crate) records: u64,
     pub(crate) latencies: Latencies,
+    /// Of each partition: the offset behind the last acknowledged record, where the acknowledgements tell.
+    pub(crate) ends: BTreeMap<i32, i64>,
     /// When its last record was acknowledged.
     pub(crate) ended: Instant,
 }
@@ -122,7 +124,8 @@ impl Sender {
         while waiting.records > 0 {
             waiting.settle().await?;
         }
-        Ok(Sent { records: sequence, latencies: waiting.latencies, ended: clock::now() })
+        let Waiting { latencies, ends, .. } = waiting;
+        Ok(Sent { records: sequence, latencies, ends, ended: clock::now() })
     }
 }
 
@@ -139,19 +142,15 @@ struct Waiting {
     batches: BTreeMap<i32, VecDeque<Batch>>,
     records: u64,
     latencies: Latencies,
+    ends: BTreeMap<i32, i64>,
     acknowledged: Arc<AtomicU64>,
     began: Instant,
 }
 
 impl Waiting {
     fn new(acknowledged: Arc<AtomicU64>, began: Instant) -> Result<Waiting, Failure> {
-        Ok(Waiting {
-            batches: BTreeMap::new(),
-            records: 0,
-            latencies: Latencies::new()?,
-            acknowledged,
-            began,
-        })
+        let (batches, ends) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Waiting { batches, records: 0, latencies: Latencies::new()?, ends, acknowledged, began })
     }
 
     fn push(&mut self, delivery: Delivery, intended: Duration) {
@@ -191,8 +190,13 @@ impl Waiting {
                     None => batch.delivery.outcome().map_or(Poll::Pending, Poll::Ready),
                 };
                 let Poll::Ready(outcome) = outcome else { break };
-                if let Err(error) = outcome {
-                    return Poll::Ready(Err(error.into()));
+                let receipt = match outcome {
+                    Ok(receipt) => receipt.batch,
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                };
+                if let Some(last) = receipt.last_offset {
+                    let end = self.ends.entry(receipt.partition).or_default();
+                    *end = last.saturating_add(1).max(*end);
                 }
                 let now = clock::now().saturating_duration_since(self.began);
                 for (intended, count) in &batch.intended {

@@ -2,6 +2,7 @@
 
 use caudal_client::{Admin, NewTopic, OffsetSpec};
 
+use super::sender::Sent;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::values::Pair;
@@ -58,15 +59,24 @@ impl BenchTopic {
         self.offsets(OffsetSpec::End).await
     }
 
-    /// The start and the end of each partition.
-    pub(crate) async fn ranges(&self) -> Result<Vec<(i32, i64, i64)>, Failure> {
-        let starts = self.offsets(OffsetSpec::Start).await?;
-        let ends = self.offsets(OffsetSpec::End).await?;
-        Ok(starts
-            .iter()
-            .zip(&ends)
-            .map(|((partition, start), (_, end))| (*partition, *start, *end))
-            .collect())
+    /// The start of each partition.
+    pub(crate) async fn starts(&self) -> Result<Vec<(i32, i64)>, Failure> {
+        self.offsets(OffsetSpec::Start).await
+    }
+
+    /// From these offsets to the ends. Acknowledged records may not be visible yet (`durability=memory`): an end is at
+    /// least what the senders were told.
+    pub(crate) async fn ranges(
+        &self,
+        from: Vec<(i32, i64)>,
+        senders: &[Sent],
+    ) -> Result<Vec<(i32, i64, i64)>, Failure> {
+        let visible = self.ends().await?;
+        let told = |partition| senders.iter().filter_map(|sent| sent.ends.get(&partition)).copied().max();
+        let ranges = from.into_iter().zip(visible).map(|((partition, first), (_, end))| {
+            (partition, first, told(partition).map_or(end, |told: i64| told.max(end)))
+        });
+        Ok(ranges.collect())
     }
 
     async fn offsets(&self, spec: OffsetSpec) -> Result<Vec<(i32, i64)>, Failure> {

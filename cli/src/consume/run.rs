@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let client = context.connect().await?;
     let mut consumer = client.consumer().build().await?;
-    let assigned = assign(&client, &mut consumer, &args).await?;
+    let assigned = assign(context, &client, &mut consumer, &args).await?;
     if assigned == 0 {
         return Ok(());
     }
@@ -40,7 +40,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 }
 
 /// Assigns every partition; answers with how many.
-async fn assign(client: &Client, consumer: &mut Consumer, args: &Args) -> Result<usize, Failure> {
+async fn assign(
+    context: &Context,
+    client: &Client,
+    consumer: &mut Consumer,
+    args: &Args,
+) -> Result<usize, Failure> {
     let admin = client.admin();
     let now_ms = clock::wall_ms();
     let mut assigned = 0;
@@ -58,10 +63,13 @@ async fn assign(client: &Client, consumer: &mut Consumer, args: &Args) -> Result
         let courses =
             plan::courses(&admin, topic, &partitions, args.offset, args.exit_at_end, now_ms).await?;
         for course in courses {
-            match course.stop {
-                Some(stop) => consumer.assign_until(topic, course.partition, course.start, stop).await?,
-                None => consumer.assign(topic, course.partition, course.start).await?,
+            let partition = course.partition;
+            let first = match course.stop {
+                Some(stop) => consumer.assign_until(topic, partition, course.start, stop).await?,
+                None => consumer.assign(topic, partition, course.start).await?,
             };
+            let stop = course.stop.map_or("on".to_owned(), |stop| format!("to {stop} excluded"));
+            context.detail(&format!("{topic}:{partition} from offset {first} {stop}"));
             assigned += 1;
         }
     }

@@ -52,7 +52,7 @@ impl Coding {
         match self {
             Coding::Raw => Some(bytes),
             Coding::Hex => {
-                if bytes.len() % 2 != 0 {
+                if !bytes.len().is_multiple_of(2) {
                     return None;
                 }
                 bytes.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()

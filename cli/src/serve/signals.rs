@@ -21,7 +21,7 @@ pub(super) fn listen() -> Result<impl Future<Output = ()> + use<>, Failure> {
         runtime.block_on(async {
             either(&mut terminate, &mut interrupt).await;
             tracing::info!("a signal came: the broker stops in order; a second one stops it at once");
-            drop(stop.send(()));
+            let _ = stop.send(());
             either(&mut terminate, &mut interrupt).await;
             tracing::warn!("a second signal came: the broker stops at once");
             std::process::exit(Code::Interrupted as i32);
