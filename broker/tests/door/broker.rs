@@ -47,10 +47,11 @@ impl Broker {
         }
     }
 
-    /// Stops in order, with what came of it.
-    pub(crate) fn stop(mut self) -> Result<(), ServeError> {
+    /// Stops in order, with what came of it. The clients' connections go on meanwhile, to hear of it.
+    pub(crate) async fn stop(mut self) -> Result<(), ServeError> {
         drop(self.stop.take());
-        self.thread.take().unwrap().join().unwrap()
+        let thread = self.thread.take().unwrap();
+        tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap()
     }
 
     /// Where it listens.
@@ -155,4 +156,15 @@ pub(crate) fn batch(values: &[&[u8]], codec: Codec) -> bytes::Bytes {
         builder.push(1_700_000_000_000, None, Some(value), []).unwrap();
     }
     builder.finish(codec, None).unwrap()
+}
+
+/// The values of fetched records, as text.
+pub(crate) fn values(result: &v1::FetchResult) -> Vec<String> {
+    let value = |record: &v1::FetchedRecord| record.record.as_ref()?.value.clone();
+    result
+        .records
+        .iter()
+        .filter_map(value)
+        .map(|value| String::from_utf8_lossy(&value).into_owned())
+        .collect()
 }
