@@ -183,9 +183,10 @@ impl EventLoop {
 
     fn hand_out(&mut self) {
         let effects: Vec<Effect> = self.parts.shard.effects().collect();
+        let mut replies = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Reply { ticket, reply } => self.tickets.reply(ticket, reply),
+                Effect::Reply { ticket, reply } => replies.push((ticket, reply)),
                 Effect::ToShard { shard, message } => {
                     self.outgoing[shard.0 as usize].push(Mail::Message(message))
                 }
@@ -211,6 +212,10 @@ impl EventLoop {
                 Effect::Catalog(catalog) => self.parts.views.set_catalog(catalog),
                 Effect::Registered(node) => self.parts.views.set_node(node),
             }
+        }
+        // Who has an answer finds what it says: replies after everything that is published with them.
+        for (ticket, reply) in replies {
+            self.tickets.reply(ticket, reply);
         }
         for (mailbox, mail) in self.parts.mailboxes.iter().zip(&mut self.outgoing) {
             mailbox.post(mail);

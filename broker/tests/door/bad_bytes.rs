@@ -26,7 +26,11 @@ async fn a_batch_that_lies_is_refused_and_leaves_no_trace() {
     bad_checksum[61] ^= 1;
     let cases = [
         ("no bytes", Bytes::new(), Reason::CorruptBatch),
-        ("18 bytes that claim gigabytes", Bytes::from_static(&[0x7f; 18]), Reason::CorruptBatch),
+        (
+            "18 bytes that claim gigabytes",
+            Bytes::from_static(b"\0\0\0\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0\x02\x7f"),
+            Reason::CorruptBatch,
+        ),
         ("cut short", good.slice(..good.len() - 1), Reason::CorruptBatch),
         ("two batches", [&good[..], &good[..]].concat().into(), Reason::CorruptBatch),
         ("checksum", bad_checksum.freeze(), Reason::CorruptBatch),

@@ -69,7 +69,7 @@ impl Broker {
         let channel = self.channel().await;
         Clients {
             produce: ProduceServiceClient::new(channel.clone()),
-            fetch: FetchServiceClient::new(channel.clone()),
+            fetch: FetchServiceClient::new(channel.clone()).max_decoding_message_size(64 << 20),
             topics: TopicServiceClient::new(channel.clone()),
             metadata: MetadataServiceClient::new(channel),
         }

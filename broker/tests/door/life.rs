@@ -41,19 +41,21 @@ async fn the_standard_health_service_tells_that_it_serves() {
     }
 }
 
+/// Why a broker does not start; on a thread that has no runtime yet.
 fn start(folder: &std::path::Path, listen: &str) -> ServeError {
     let sets =
         [format!("data.dir={}", folder.display()), format!("grpc.listen={listen}"), "shards=2".to_owned()];
     let config = Config::parse(None, &sets).unwrap();
-    server::run(config, std::future::pending(), |_| panic!("it started")).unwrap_err()
+    let run = || server::run(config, std::future::pending(), |_| panic!("it started"));
+    std::thread::spawn(run).join().unwrap().unwrap_err()
 }
 
 #[tokio::test]
 async fn what_keeps_a_broker_from_starting_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let running = Broker::start(folder.path());
-    let other = tempfile::tempdir().unwrap();
-    let in_use = start(other.path(), &running.ready.grpc);
+    let (other, third) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let in_use = start(third.path(), &running.ready.grpc);
     assert!(matches!(in_use, ServeError::Bind { .. }), "{in_use}");
     assert!(in_use.to_string().contains(&running.ready.grpc), "{in_use}");
     let locked = start(folder.path(), "127.0.0.1:0").to_string();

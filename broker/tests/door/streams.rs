@@ -271,7 +271,7 @@ async fn subscriptions_take_turns() {
     let mut clients = running.clients().await;
     clients.create("t", 2, &[]).await;
     for partition in 0..2 {
-        for _ in 0..5 {
+        for _ in 0..8 {
             fill(&mut clients, partition, 1, 900_000).await;
         }
     }
@@ -279,10 +279,13 @@ async fn subscriptions_take_turns() {
     reading.subscribe(0, 0, 0).await;
     reading.subscribe(1, 1, 0).await;
     reading.ask(Ask::Credit(v1::FetchCredit { bytes: u64::MAX })).await;
-    let mut turns = Vec::new();
-    for _ in 0..8 {
-        turns.push(reading.batches().await.subscription);
+    let (mut turns, mut batches) = (Vec::new(), 0);
+    while batches < 16 {
+        let turn = reading.batches().await;
+        turns.push(turn.subscription);
+        batches += turn.batches.len();
     }
+    assert!(turns.len() > 4, "{turns:?}");
     assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "{turns:?}");
 }
 
