@@ -99,7 +99,7 @@ pub const HTTP2_HEADERS_BYTES_MAX: u32 = 16 * 1024;
 pub const HTTP2_PING_MS: u64 = 20_000;
 
 /// How long an orderly stop waits for the clients' streams to end.
-pub const STOP_GRACE_MS: u64 = 5_000;
+pub const STOP_GRACE_MS: u64 = 2_000;
 
 /// File descriptors kept free of connections, for logs and everything else.
 pub const FILES_RESERVED: u64 = 512;

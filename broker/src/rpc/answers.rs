@@ -36,10 +36,13 @@ impl<T> Outlet<T> {
     }
 }
 
+/// What a stream does, until it ends.
+type Work = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
+
 /// The response stream: drives the function and hands out what it makes.
 pub struct Answers<T> {
     queue: Arc<Mutex<VecDeque<T>>>,
-    work: Option<Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>>,
+    work: Option<Work>,
 }
 
 impl<T: Send + 'static> Answers<T> {

@@ -107,7 +107,9 @@ impl Tickets {
 mod tests {
     use super::*;
 
-    fn trim(tickets: &mut Tickets) -> (Ticket, oneshot::Receiver<Result<(Offset, Offset), Refusal>>) {
+    type Trimmed = oneshot::Receiver<Result<(Offset, Offset), Refusal>>;
+
+    fn trim(tickets: &mut Tickets) -> (Ticket, Trimmed) {
         let (to, outcome) = oneshot::channel();
         (tickets.issue(ReplyTo::Trim(to)), outcome)
     }
