@@ -169,7 +169,7 @@ pub fn serve(data: &Path, settings: &[OsString], address: &str) -> Command {
 
 fn launch(
     data: &Path,
-    settings: &Vec<OsString>,
+    settings: &[OsString],
     address: &str,
 ) -> io::Result<(Child, BTreeMap<String, String>)> {
     let log = File::options().create(true).append(true).open(log_path(data))?;

@@ -133,7 +133,7 @@ impl Node {
             Delta::Grown { topic, first } => self.tell_shards(&topic, first as usize),
             Delta::Configured(topic) => {
                 for (partition, _) in topic.placements() {
-                    self.to_shard(
+                    self.tell_shard(
                         partition,
                         ShardMessage::Configure { partition, config: Arc::clone(&topic.config) },
                     );
@@ -141,7 +141,7 @@ impl Node {
             }
             Delta::Deleted(topic) => {
                 for (partition, _) in topic.placements() {
-                    self.to_shard(partition, ShardMessage::Delete { partition });
+                    self.tell_shard(partition, ShardMessage::Delete { partition });
                 }
             }
             Delta::Registered(member) => {
@@ -180,11 +180,11 @@ impl Node {
                 config: Arc::clone(&topic.config),
                 topic: Arc::clone(&name),
             };
-            self.to_shard(partition, message);
+            self.tell_shard(partition, message);
         }
     }
 
-    fn to_shard(&mut self, partition: PartitionId, message: ShardMessage) {
+    fn tell_shard(&mut self, partition: PartitionId, message: ShardMessage) {
         let shard = shard_of(partition, self.options.shards);
         self.outputs.push_back(Output::ToShard { shard, message });
     }

@@ -59,40 +59,14 @@ impl Node {
         let replicas = &partition.replicas;
         let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
         let header = batch.header;
-        if header.has_producer() {
-            let verdict = live.producers.check(
-                header.producer_id,
-                header.producer_epoch,
-                header.base_sequence,
-                header.count as u32,
-            );
-            match verdict {
-                Verdict::Accept => {}
-                Verdict::Refuse(refusal) => return Err(refusal),
-                Verdict::DuplicatePending(frame) => {
-                    let place = Place { duplicate: true, ..place_of(id, &frame) };
-                    live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
-                    return Ok(None);
-                }
-                Verdict::DuplicateCommitted { index, term, base_offset, append_time } => {
-                    let count = header.count as u32;
-                    let place = Place {
-                        partition: id,
-                        index,
-                        term,
-                        base_offset,
-                        count,
-                        append_time,
-                        duplicate: true,
-                    };
-                    let (voters, synced) = live.replica.synced_at(index);
-                    return Ok(Some(place.receipt(
-                        located(&voters, replicas),
-                        located(&synced, replicas),
-                        Vec::new(),
-                    )));
-                }
+        if let Some(place) = repeated(live, id, &header)? {
+            if place.index > live.replica.commit() {
+                live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
+                return Ok(None);
             }
+            let (voters, synced) = live.replica.synced_at(place.index);
+            let (voters, synced) = (located(&voters, replicas), located(&synced, replicas));
+            return Ok(Some(place.receipt(voters, synced, Vec::new())));
         }
         if stopping {
             return Err(Refusal::ShuttingDown);
@@ -213,6 +187,22 @@ impl Node {
         self.uncommitted_bytes += bytes;
         self.dirty.insert(id);
         Some(entry.index)
+    }
+}
+
+/// Where a batch is that its producer sends again; `None` for one that comes next, or has no producer.
+fn repeated(live: &Live, id: PartitionId, header: &Header) -> Result<Option<Place>, Refusal> {
+    if !header.has_producer() {
+        return Ok(None);
+    }
+    let count = header.count as u32;
+    match live.producers.check(header.producer_id, header.producer_epoch, header.base_sequence, count) {
+        Verdict::Accept => Ok(None),
+        Verdict::Refuse(refusal) => Err(refusal),
+        Verdict::DuplicatePending(frame) => Ok(Some(Place { duplicate: true, ..place_of(id, &frame) })),
+        Verdict::DuplicateCommitted { index, term, base_offset, append_time } => {
+            Ok(Some(Place { partition: id, index, term, base_offset, count, append_time, duplicate: true }))
+        }
     }
 }
 
