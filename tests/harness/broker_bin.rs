@@ -56,7 +56,7 @@ impl Broker {
     /// Starts a broker over `data` on a port of the system's choice and waits until it takes requests. `settings`
     /// are `key=value` of its configuration. What it logs is appended to `broker.log` beside the folder.
     pub fn start(data: &Path, settings: &[&str]) -> io::Result<Broker> {
-        let settings = settings.iter().map(OsString::from).collect();
+        let settings: Vec<OsString> = settings.iter().map(OsString::from).collect();
         let (child, ready) = launch(data, &settings, "127.0.0.1:0")?;
         Ok(Broker { child, data: data.to_owned(), settings, ready })
     }

@@ -368,7 +368,7 @@ impl World {
         let (start, end) = (self.log_start, self.end());
         let from = Offset(World::pick(at, start.0, end.0));
         let reader = self.process().log.reader();
-        let verify = !reader.is_recent(from) || at % 2 == 0;
+        let verify = !reader.is_recent(from) || at.is_multiple_of(2);
         let read = match reader.read(from, end, bytes, verify) {
             Err(ReadError::Io(error)) => return Err(error.to_string()),
             other => other.expect("nothing is damaged"),
