@@ -130,7 +130,7 @@ fn kill_rounds(data: &Path, durability: &str) {
     assert!(out.status.success(), "create: {}", String::from_utf8_lossy(&out.stderr));
 
     let mut random = seed();
-    println!("seed {random}");
+    eprintln!("seed {random}");
     let history = Arc::new(Mutex::new(Vec::new()));
     let writers: Vec<Writer> =
         (0..PARTITIONS).map(|p| Writer::start(broker.address(), p, &history)).collect();
@@ -143,13 +143,13 @@ fn kill_rounds(data: &Path, durability: &str) {
         }
         pause(next(&mut random) % 300);
         broker.kill().expect("a broker can be killed");
-        if next(&mut random) % 4 == 0 {
+        if next(&mut random).is_multiple_of(4) {
             broker
                 .restart_and_kill(Duration::from_millis(next(&mut random) % 50))
                 .expect("it can be started");
         }
         broker.restart().expect("the broker starts again");
-        if next(&mut random) % 2 == 0 {
+        if next(&mut random).is_multiple_of(2) {
             scan(&broker, &history);
         }
     }
@@ -164,7 +164,7 @@ fn kill_rounds(data: &Path, durability: &str) {
         assert!(text.line(line), "{line:?}");
     }
     let report = text.report();
-    println!("{report}");
+    eprintln!("{report}");
     assert!(report.proves_something() && !report.is_bad(), "{report}");
 }
 

@@ -3,6 +3,8 @@
 //! Each test starts a broker of its own on port 0 over a scratch folder. Each file holds one subject; its tests say
 //! what must hold, and `docs/GUARANTEES.md` names them.
 
+#![allow(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
+
 mod api;
 mod batches;
 mod damage;
