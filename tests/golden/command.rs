@@ -116,14 +116,13 @@ impl World {
         if self.broker.is_some() {
             self.run()?;
         }
-        // What ends the process or keeps it from starting is never quiet.
-        let loud = self
-            .take_trace()
-            .into_iter()
-            .filter(|line| line.contains("fatal:") || line.contains("does not start:"));
-        let loud: Vec<String> = loud.collect();
-        self.put_trace(before.into_iter().chain(loud).collect());
-        Ok(())
+        // What ends the process or keeps it from starting is never quiet, and a refusal is a mistake.
+        let done = self.take_trace();
+        let loud = |line: &&String| line.contains("fatal:") || line.contains("does not start:");
+        let refused = done.iter().find(|line| line.contains("refused")).cloned();
+        let trace = before.iter().chain(done.iter().filter(loud)).cloned().collect();
+        self.put_trace(trace);
+        refused.map_or(Ok(()), Err)
     }
 
     fn control(&mut self, verb: &str, mut words: Words<'_>) -> Result<(), String> {
