@@ -52,7 +52,7 @@ pub(super) struct Contents {
     pub(super) last_position: Option<u64>,
     /// Where the next frame begins.
     pub(super) end: u64,
-    /// The append time of the first frame.
+    /// The append time of the first entry that a leader took from someone; Raft's own repeat that of the entry before.
     pub(super) first_append_time: Option<i64>,
     /// The largest timestamp of a record, if there is one.
     pub(super) max_timestamp: Option<i64>,
@@ -177,7 +177,9 @@ impl Contents {
         if header.term > self.tip.term {
             self.terms.push((header.index, header.term));
         }
-        self.first_append_time.get_or_insert(header.append_time);
+        if !matches!(header.kind, Kind::Noop | Kind::ConfChange | Kind::ConfChangeV2) {
+            self.first_append_time.get_or_insert(header.append_time);
+        }
         self.last_position = Some(self.end);
         self.end += header.frame_bytes();
         self.tip = Tip::of(header);

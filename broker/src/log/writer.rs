@@ -36,7 +36,7 @@ pub use room::NoSpace;
 pub struct LogConfig {
     /// A segment file grows to so many bytes.
     pub segment_bytes: u64,
-    /// A segment is sealed so long after its first entry, in ms.
+    /// A segment is sealed so long after its first entry that is not Raft's own, in ms.
     pub segment_ms: i64,
 }
 
