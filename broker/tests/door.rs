@@ -1,8 +1,8 @@
 //! The services as a client meets them: what they promise, and each bad input.
 
-#[path = "door/bad_bytes.rs"]
 #![allow(clippy::unwrap_used, reason = "what fails in a test's helper fails the test")]
 
+#[path = "door/bad_bytes.rs"]
 mod bad_bytes;
 #[path = "door/bad_requests.rs"]
 mod bad_requests;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use caudal_broker::ids::{PartitionId, ShardId};
+use caudal_broker::limits::SNAPSHOT_ENTRIES;
 use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round, RoundDone};
 use caudal_broker::node::{Identity, Now, Options, Published, ShardMessage, shard_of};
 use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
@@ -46,7 +47,14 @@ impl Broker {
         let shards = (0..).zip(recovered).map(|(number, recovered)| {
             let identity = Identity { node_uuid: uuid::Uuid::from_u128(7), address: "127.0.0.1:7171".into() };
             let defaults = TopicDefaults::default();
-            let node = Options { shard: ShardId(number), shards: SHARDS, seed: 1, identity, defaults };
+            let node = Options {
+                shard: ShardId(number),
+                shards: SHARDS,
+                seed: 1,
+                identity,
+                defaults,
+                snapshot_entries: SNAPSHOT_ENTRIES,
+            };
             Shard::new(ShardOptions { node, fs: Arc::clone(fs), root: root.to_owned(), recovered })
         });
         Ok(Broker {

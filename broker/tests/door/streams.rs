@@ -193,11 +193,9 @@ impl Reading {
     }
 
     async fn heartbeat(&mut self) -> v1::FetchHeartbeat {
-        loop {
-            match self.next().await {
-                Told::Heartbeat(heartbeat) => return heartbeat,
-                other => panic!("{other:?}"),
-            }
+        match self.next().await {
+            Told::Heartbeat(heartbeat) => heartbeat,
+            other => panic!("{other:?}"),
         }
     }
 

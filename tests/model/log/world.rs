@@ -373,7 +373,8 @@ impl World {
             Err(ReadError::Io(error)) => return Err(error.to_string()),
             other => other.expect("nothing is damaged"),
         };
-        let expected = self.entries.iter().filter(|e| e.count > 0 && e.next_offset() > from && e.next_offset() <= end);
+        let expected =
+            self.entries.iter().filter(|e| e.count > 0 && e.next_offset() > from && e.next_offset() <= end);
         let expected: Vec<Bytes> = expected.map(|entry| stored(entry).payload).collect();
         assert!(!read.batches.is_empty() || expected.is_empty() || from >= end);
         assert_eq!(read.batches, expected[..read.batches.len()], "offsets {from} to {end}");
@@ -486,7 +487,9 @@ impl World {
         }
         let position = 4096 + self.random.below(facts.bytes);
         self.end_process(false);
-        self.fs.flip(&paths::segment_path(&dir, facts.sequence), position, 1 << self.random.below(8)).expect("a file");
+        self.fs
+            .flip(&paths::segment_path(&dir, facts.sequence), position, 1 << self.random.below(8))
+            .expect("a file");
         if self.random.chance(1, 2) {
             self.fs.remove_file(&paths::index_path(&dir, facts.sequence)).ok();
         }
@@ -513,7 +516,10 @@ impl World {
                 }
                 Err(ReadError::Damaged { first, last }) => {
                     // Without its header nothing tells the entry's offsets from those that were given up around it.
-                    assert!(before <= first && last < behind, "{first}..={last} is not within {before}..{behind}");
+                    assert!(
+                        before <= first && last < behind,
+                        "{first}..={last} is not within {before}..{behind}"
+                    );
                     assert!(last.0 + 1 >= entry.next_offset().0);
                     at = Offset(last.0 + 1);
                 }
