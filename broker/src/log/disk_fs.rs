@@ -90,11 +90,11 @@ impl File for DiskFile {
     fn read_disk(&self, position: u64, length: usize) -> io::Result<(Vec<u8>, bool)> {
         let size = self.len()?;
         let length = size.saturating_sub(position).min(length as u64) as usize;
+        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
         if let Some(bytes) = self.read_direct(position, length)? {
             return Ok((bytes, true));
         }
         // The advice may be ignored, and nothing tells for certain: the bytes count as unverified.
-        rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?;
         let mut bytes = vec![0; length];
         let read = read_full(&self.file, &mut bytes, position)?;
         bytes.truncate(read);

@@ -50,10 +50,12 @@ pub trait File: Send + Sync {
     fn write_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
     /// Reads up to `buffer.len()` bytes through the cache; fewer only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
-    /// Reads the disk and not the cache, up to `length` bytes from `position`; fewer only at the end of the file.
+    /// Reads the disk and not the cache, up to `length` bytes from `position`; fewer only at the end of the file. What
+    /// the cache held of the file is dropped, so that later reads and maps see what the disk has too, and a write does
+    /// not carry what it lost back to it.
     ///
-    /// Only after [`File::sync`]. Where the file system cannot, the cache is dropped first and `false` comes back
-    /// when some of it stayed: then the bytes are unverified.
+    /// Only after [`File::sync`] and before [`File::map`]. Where the file system cannot read past the cache, `false`
+    /// comes back: then the bytes are unverified.
     fn read_disk(&self, position: u64, length: usize) -> io::Result<(Vec<u8>, bool)>;
     /// Makes content and size durable (`fdatasync`).
     fn sync(&self) -> io::Result<()>;

@@ -144,6 +144,25 @@ impl Content {
         bytes
     }
 
+    /// Clean pages leave the cache: what a failed sync lost is seen no more.
+    pub(super) fn drop_cache(&mut self) {
+        if self.pending.is_empty() && self.lost {
+            self.cached = self.durable.clone();
+            self.written = self.written_durable.clone();
+            self.lost = false;
+        }
+    }
+
+    /// Bytes were read from the disk. A frame's last bytes may be zeros whose sector was never written: room that was
+    /// taken reads the same, so they count as written up to a sector behind the last byte that is not zero.
+    pub(super) fn know(&mut self, position: u64, bytes: &[u8]) {
+        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+            let end = (last + SECTOR).min(bytes.len());
+            self.written.insert(position, position + end as u64);
+            self.written_durable.insert(position, position + end as u64);
+        }
+    }
+
     pub(super) fn is_dirty(&self) -> bool {
         !self.pending.is_empty()
     }

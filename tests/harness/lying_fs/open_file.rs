@@ -100,7 +100,13 @@ impl File for OpenFile {
                 state.violation(text);
             }
             let direct = state.direct_reads;
-            Ok((state.content(self.file).read_past_cache(position, length, direct), direct))
+            let content = state.content(self.file);
+            if direct {
+                content.drop_cache();
+            }
+            let bytes = content.read_past_cache(position, length, direct);
+            content.know(position, &bytes);
+            Ok((bytes, direct))
         })
     }
 

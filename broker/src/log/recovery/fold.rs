@@ -13,7 +13,7 @@ use crate::log::producers::ProducerFold;
 use crate::log::scan::{ScanEnd, scan};
 use crate::log::segment::{Active, Sealed, SegmentHeader};
 use crate::log::writer::LogConfig;
-use crate::log::{FRAME_HEADER_BYTES, FrameHeader, Fs, PartitionMeta, footer};
+use crate::log::{FRAME_HEADER_BYTES, FrameHeader, Fs, PartitionMeta, footer, paths};
 
 /// What the segments so far add up to.
 pub(super) struct Fold<'a> {
@@ -122,6 +122,7 @@ impl<'a> Fold<'a> {
         let file = (found.sequence, found.path.clone(), found.file.clone());
         let mut active =
             Active::new(file, contents, producers, self.config.segment_bytes, found.length).map_err(io)?;
+        active.indexed = self.fs.exists(&paths::index_path(self.dir, found.sequence)).map_err(io)?;
         if !zeros && !self.lost_end {
             active.zero_next_header().and_then(|()| found.file.sync()).map_err(io)?;
             active.synced(active.writes());
@@ -139,7 +140,8 @@ impl<'a> Fold<'a> {
         };
         let Some(position) = contents.last_position else { return Ok(None) };
         let last = pages.get(position, FRAME_HEADER_BYTES).map_err(OpenError::io(&found.path))?;
-        // By its chain value it is the same frame, and so are all before it.
+        // By its chain value it is the same frame, and so are all before it: a cut removes the `.idx` file before it
+        // overwrites anything, so none speaks of frames behind the end.
         let there = FrameHeader::parse(last).is_ok_and(|last| {
             Tip::of(&last) == contents.tip && position + last.frame_bytes() == contents.end
         });

@@ -217,6 +217,30 @@ fn a_checkpoint_of_frames_that_were_cut_is_not_believed() {
 }
 
 #[test]
+fn a_cut_removes_the_index_file_before_it_overwrites() {
+    let (mut rig, entries) = crashed(BIG, 5, 0);
+    rig.close();
+    rig.restart();
+    let index = paths::index_path(&rig.folder(), 1);
+    let stale = std::fs::read(&index).unwrap();
+    // So short that the old last frame stays where it was, behind the new end.
+    let mut other = Script { index: 13, term: 7, offset: 6 };
+    rig.append(&[other.noop(), other.noop(), other.noop()]);
+    assert_eq!(rig.log.written(), Index(12));
+    let round = rig.plan();
+    assert!(index.exists());
+    rig.finish(round);
+    assert!(!index.exists());
+    assert_eq!(rig.log.written(), Index(15));
+    rig.mark();
+    assert_eq!(rig.restart().terms, [(Index(11), Term(6)), (Index(13), Term(7))]);
+    assert_eq!(rig.entries()[..2], stored_all(&entries[..2]));
+    // With the file there it would be believed: that is why it goes first.
+    std::fs::write(&index, stale).unwrap();
+    assert_eq!(rig.restart().last_term, Term(6));
+}
+
+#[test]
 fn producers_are_known_again_across_segments_and_without_index_files() {
     let mut rig = Rig::new(SMALL);
     let mut script = Script::start();

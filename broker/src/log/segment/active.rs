@@ -63,6 +63,8 @@ pub(in crate::log) struct Active {
     pub(in crate::log) file: Arc<dyn File>,
     pub(in crate::log) live: Arc<Live>,
     pub(in crate::log) contents: Contents,
+    /// Whether there may be an `.idx` file of these frames.
+    pub(in crate::log) indexed: bool,
     /// The producers before the first frame, to fold anew after a truncation.
     base_producers: ProducerFold,
     /// The file's length: room that is taken.
@@ -97,6 +99,7 @@ impl Active {
             file,
             live,
             contents,
+            indexed: false,
             base_producers,
             allocated,
             mapped,

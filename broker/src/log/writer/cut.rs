@@ -1,7 +1,8 @@
 //! Truncation: a suffix that a new leader overwrites.
 //!
-//! Order: the durable mark is lowered, durably; segments wholly behind the cut are removed, the newest first; the rest
-//! of the suffix is overwritten. In between there is the old suffix, whole or shorter, and never a mixture.
+//! Order: the durable mark is lowered, durably; segments wholly behind the cut are removed, the newest first, and the
+//! `.idx` file of the one that is cut; the rest of the suffix is overwritten. In between there is the old suffix, whole
+//! or shorter, and never a mixture.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(in crate::log) struct Cut {
     /// The first index that goes.
     pub(in crate::log) from: Index,
     target: Target,
-    /// Files of segments wholly behind the cut, the newest first, each segment with its index.
+    /// Files that go first: segments wholly behind the cut, the newest first, and the index file of the one cut.
     pub(super) files: Vec<Vec<PathBuf>>,
 }
 
@@ -98,7 +99,9 @@ impl Log {
         let segments = self.shared.segments();
         let Some(sealed) = segments.sealed_at(from) else {
             let contents = self.active.contents_before(from).map_err(broken)?;
-            return Ok(Cut { from, target: Target::Active(Box::new(contents)), files: Vec::new() });
+            let index = paths::index_path(&self.dir, self.active.sequence);
+            let files = if self.active.indexed { vec![vec![index]] } else { Vec::new() };
+            return Ok(Cut { from, target: Target::Active(Box::new(contents)), files });
         };
         let sequence = sealed.header.sequence;
         let last = match &self.next {
@@ -108,6 +111,7 @@ impl Log {
         let files = (sequence + 1..=last.max(self.active.sequence + 1))
             .rev()
             .map(|other| vec![paths::segment_path(&self.dir, other), paths::index_path(&self.dir, other)])
+            .chain([vec![paths::index_path(&self.dir, sequence)]])
             .collect();
         let reopened = self.reopen(&segments, sealed.clone(), from).map_err(broken)?;
         Ok(Cut { from, target: Target::Sealed(Box::new(reopened)), files })
@@ -148,6 +152,7 @@ impl Log {
         let Some(cut) = self.cut.take() else { return Ok(()) };
         match cut.target {
             Target::Active(contents) => {
+                self.active.indexed = false;
                 self.active.cut(*contents).map_err(|error| Fatal::file("write", &self.active.path, error))?;
                 self.publish_active();
             }

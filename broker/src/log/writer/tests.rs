@@ -264,7 +264,10 @@ fn a_cut_into_a_sealed_segment_removes_those_behind_it_first_the_newest_first() 
     let round = rig.plan();
     assert_eq!(metas(&round), [&MetaField::LowerDurable { index: Index(12), term: Term(6) }]);
     let removed = jobs(&round);
-    assert_eq!(removed[removed.len() - 2..], ["remove 0000000003.log", "remove 0000000002.log"]);
+    assert_eq!(
+        removed[removed.len() - 3..],
+        ["remove 0000000003.log", "remove 0000000002.log", "remove 0000000001.idx"]
+    );
     rig.finish(round);
     assert!(!rig.segment(2).exists());
     assert_eq!(rig.log.written(), Index(13));
