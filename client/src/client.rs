@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use caudal_proto::v1::metadata_service_client::MetadataServiceClient;
 use caudal_proto::v1::{BrokerMetadata, GetMetadataRequest, GetMetadataResponse, TopicRef};
@@ -128,73 +128,78 @@ impl Client {
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
-        let timeout = self.0.config.request_timeout;
-        let deadline = clock::now() + timeout;
-        let mut last: Option<Error> = None;
-        for round in 0u32.. {
-            let call = self.call_once(repeat, &attempt);
-            let error = match tokio::time::timeout_at(deadline.into(), call).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => error,
-                Err(_) => break,
+        let deadline = clock::now() + self.0.config.request_timeout;
+        let mut round = 0;
+        loop {
+            let error = match self.call_once(repeat, deadline, &attempt).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
             };
-            if !(error.kind() == ErrorKind::Busy && error.is_retriable()) {
+            let wait = error.retry_after().unwrap_or(Duration::ZERO);
+            let wait = wait.max(retry::backoff(round, clock::random()));
+            let again = error.kind() == ErrorKind::Busy && error.is_retriable();
+            if !again || clock::now() + wait >= deadline {
                 return Err(error);
             }
-            let wait =
-                error.retry_after().unwrap_or(Duration::ZERO).max(retry::backoff(round, clock::random()));
-            if clock::now() + wait >= deadline {
-                return Err(error);
-            }
-            last = Some(error);
             tokio::time::sleep(wait).await;
+            round += 1;
         }
-        let late = Error::new(ErrorKind::TimedOut, format!("no answer within {timeout:?}"));
-        Err(match last {
-            Some(last) => late.caused_by(last),
-            None => late,
-        })
     }
 
-    async fn call_once<T, F, Fut>(&self, repeat: Repeat, attempt: &F) -> Result<T, Error>
+    /// One round over the addresses.
+    async fn call_once<T, F, Fut>(&self, repeat: Repeat, deadline: Instant, attempt: &F) -> Result<T, Error>
     where
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
     {
         let addresses = self.addresses(&self.known());
-        let mut last = None;
-        for address in &addresses {
-            let channel = match self.channel(address).await {
-                Ok(channel) => channel,
-                Err(error) => {
-                    last = Some(error);
+        let mut last = Error::new(ErrorKind::Unreachable, "no broker is known");
+        for (tried, address) in addresses.iter().enumerate() {
+            // The time left is shared by the addresses left: a silent one must not take all of it.
+            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let share = deadline.saturating_duration_since(clock::now()) / left;
+            let silent =
+                || Error::new(ErrorKind::TimedOut, format!("{address} gave no answer within {share:.1?}"));
+            let until = clock::now() + share;
+            let channel = match tokio::time::timeout_at(until.into(), self.channel(address)).await {
+                Ok(Ok(channel)) => channel,
+                Ok(Err(error)) => {
+                    last = error;
+                    continue;
+                }
+                Err(_) => {
+                    last = silent();
                     continue;
                 }
             };
-            let error = match attempt(channel).await {
-                Ok(answer) => {
+            let (error, sent) = match tokio::time::timeout_at(until.into(), attempt(channel)).await {
+                Ok(Ok(answer)) => {
                     self.known().preferred = Some(address.clone());
                     return Ok(answer.into_inner());
                 }
-                Err(status) => Error::status(address, status),
+                Ok(Err(status)) => {
+                    let sent = !connection::was_not_sent(&status);
+                    (Error::status(address, status), sent)
+                }
+                Err(_) => (silent(), true),
             };
-            if error.kind() != ErrorKind::Unreachable {
+            let lost = error.kind() == ErrorKind::Unreachable || error.reason().is_none() && is_late(&error);
+            if !lost {
                 return Err(error);
             }
             self.known().channels.remove(address);
-            if repeat == Repeat::OnlyIfRefused {
+            if sent && repeat == Repeat::OnlyIfRefused {
                 return Err(error.of_kind(ErrorKind::UnknownOutcome));
             }
-            last = Some(error);
+            last = error;
         }
-        let error = last.unwrap_or_else(|| Error::new(ErrorKind::Unreachable, "no broker is known"));
         match addresses.len() {
-            1 => Err(error),
-            n => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("none of {n} brokers is reached; the last: {error}"),
-            )
-            .caused_by(error)),
+            0 | 1 => Err(last),
+            n => {
+                let kind = if is_late(&last) { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
+                let message = format!("none of {n} brokers is reached; the last: {last}");
+                Err(Error::new(kind, message).caused_by(last))
+            }
         }
     }
 
@@ -223,4 +228,8 @@ impl Client {
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_late(error: &Error) -> bool {
+    error.kind() == ErrorKind::TimedOut
 }

@@ -241,10 +241,10 @@ impl Lane {
         self.settle(done);
     }
 
-    /// Gives up batches whose time is over.
-    pub(crate) fn expire(&mut self, now: Instant, done: &mut Vec<Done>) {
+    /// Gives up batches whose time is over; `trouble` is why none could be sent at all, where that is known.
+    pub(crate) fn expire(&mut self, now: Instant, trouble: Option<&Error>, done: &mut Vec<Done>) {
         while self.entries.front().is_some_and(|entry| entry.batch.deadline <= now) {
-            let cause = self.last_error.clone();
+            let cause = self.last_error.clone().or_else(|| trouble.cloned());
             let entry = &mut self.entries[0];
             // Sent and unanswered to its end: nobody knows.
             entry.doubted |= entry.sent;

@@ -132,7 +132,7 @@ impl World {
             Event::Wait => self.now += Duration::from_secs(2),
             Event::Expire => {
                 self.now += LIFE / 2;
-                self.lane.expire(self.now, &mut self.done);
+                self.lane.expire(self.now, None, &mut self.done);
             }
         }
         self.settle();

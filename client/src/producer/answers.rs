@@ -130,9 +130,11 @@ impl Task {
         match answer {
             Ok(identity) => {
                 self.identity = Some(identity);
+                self.trouble = None;
             }
             Err(error) if error.is_retriable() || error.kind() == ErrorKind::UnknownOutcome => {
                 tracing::debug!(%error, "no producer id");
+                self.trouble = Some(error);
                 self.identify.wanted = true;
             }
             Err(error) => {

@@ -103,13 +103,13 @@ impl Task {
     /// Gives up what is too old, sent or not.
     fn expire(&mut self, place: Place, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&place) {
-            lane.expire(now, &mut self.done);
+            lane.expire(now, self.trouble.as_ref(), &mut self.done);
         }
         let timeout = self.shared.config.delivery_timeout;
         let mut state = self.shared.lock();
         while state.batcher.oldest(place).is_some_and(|opened| opened + timeout <= now) {
             let Some(sealed) = state.batcher.take_any(place) else { break };
-            let cause = state.lookup_error.clone();
+            let cause = self.trouble.clone().or_else(|| state.lookup_error.clone());
             let error = lane::late(sealed.outcome.topic(), place.partition, cause);
             self.done.push(given_up(sealed, error));
         }

@@ -58,6 +58,8 @@ pub(super) struct Task {
     pub(super) identify: Ask,
     /// The newest identity; lanes that began earlier keep theirs.
     pub(super) identity: Option<Identity>,
+    /// Why connections or look-ups fail at the moment.
+    pub(super) trouble: Option<Error>,
     /// Batches done with, told at the end of each pass.
     pub(super) done: Vec<Done>,
     /// Where the next pass begins, so that no partition is always last.
@@ -79,6 +81,7 @@ pub(super) async fn run(client: Client, shared: Arc<Shared>) {
         refresh: Ask::default(),
         identify: Ask::default(),
         identity: None,
+        trouble: None,
         done: Vec::new(),
         turn: 0,
     };
@@ -200,6 +203,7 @@ impl Task {
                 Ok(opened) => self.on_opened(opened),
                 Err(error) => {
                     tracing::debug!(%address, %error, "no produce stream");
+                    self.trouble = Some(error);
                     self.brokers.open_failed(&address, now, jitter);
                     self.refresh.wanted = true;
                 }
@@ -208,6 +212,7 @@ impl Task {
     }
 
     fn on_opened(&mut self, opened: Opened) {
+        self.trouble = None;
         // A stream to a shard that has one already is dropped here, and its connection with it.
         if let Some(id) = self.brokers.opened(opened.link, opened.shards) {
             self.answers.insert(id, StreamNotifyClose::new(opened.answers));

@@ -152,3 +152,60 @@ async fn a_broker_that_says_nothing_is_given_up_in_time() {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.is_retriable());
 }
+
+#[tokio::test]
+async fn a_silent_broker_leaves_time_for_the_others() {
+    let cluster = Cluster::start(1).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let brokers = format!("{},{}", silent.local_addr().unwrap(), cluster.lock().addresses[0]);
+    let config = ClientConfig { request_timeout: Duration::from_secs(2), ..ClientConfig::new(&brokers) };
+    let client = soon("the other broker", Client::with_config(config)).await.unwrap();
+    assert_eq!(client.admin().describe_cluster().await.unwrap().node_id, 0);
+}
+
+#[tokio::test]
+async fn a_change_that_was_never_sent_is_unreachable_and_not_unknown() {
+    // A cluster in a runtime of its own, which ends with its connections.
+    let (told, address) = tokio::sync::oneshot::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let cluster = Cluster::start(1).await;
+            told.send(cluster.lock().addresses[0].clone()).unwrap();
+            let _ = stopped.await;
+        });
+    });
+    let admin = Client::connect(&address.await.unwrap()).await.unwrap().admin();
+    drop(stop);
+    thread.join().unwrap();
+    let closed = async {
+        loop {
+            let error = admin.create_topic(NewTopic::new("t")).await.unwrap_err();
+            // The first call may still meet the connection as it breaks.
+            if error.kind() != ErrorKind::UnknownOutcome {
+                break error;
+            }
+        }
+    };
+    assert_eq!(soon("an error", closed).await.kind(), ErrorKind::Unreachable);
+}
+
+#[test]
+fn what_tasks_share_may_go_between_threads() {
+    fn sends<T: Send + 'static>(_: &T) {}
+    fn shares<T: Send + Sync + 'static>() {}
+    shares::<Client>();
+    shares::<caudal_client::Admin>();
+    shares::<caudal_client::Producer>();
+    shares::<caudal_client::Error>();
+    let _task = |producer: caudal_client::Producer, mut consumer: caudal_client::Consumer| {
+        sends(&async move {
+            let _ = producer.send(caudal_client::NewRecord::to("t")).await;
+            let _ = producer.flush().await;
+            let _ = producer.close().await;
+            let _ = consumer.next().await;
+            let _ = consumer.next_batch().await;
+        });
+    };
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use caudal_client::{Acks, ErrorKind, NewRecord, Producer, Reason};
 use caudal_proto::batch::Header;
+use caudal_proto::v1 as wire;
 
 use crate::fake::{Cluster, Fault, refusal, soon};
 
@@ -27,8 +28,6 @@ async fn send(producer: &Producer, count: usize) -> Vec<String> {
 fn not_leader() -> wire::PartitionError {
     refusal(Reason::NotLeader, true)
 }
-
-use caudal_proto::v1 as wire;
 
 #[tokio::test]
 async fn streams_that_break_before_or_after_the_write_lose_and_double_nothing() {
@@ -298,4 +297,21 @@ async fn a_dropped_producer_delivers_and_a_dropped_runtime_leaves_nobody_waiting
     let (delivery, _producer) = soon("the other runtime", receiver).await.unwrap();
     other.join().unwrap();
     assert_eq!(soon("an outcome", delivery).await.unwrap_err().kind(), ErrorKind::UnknownOutcome);
+}
+
+#[tokio::test]
+async fn records_that_could_never_be_sent_say_what_stands_in_the_way() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    let client = cluster.client().await;
+    let timeout = Duration::from_millis(500);
+    let producer = client.producer().delivery_timeout(timeout).build().await.unwrap();
+    // The leader's address is one that nobody listens on.
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    cluster.lock().addresses.push(dead.clone());
+    cluster.move_leader("t", 0, 1);
+    let delivery = producer.send(NewRecord::to("t").value("v")).await.unwrap();
+    let error = soon("an outcome", delivery).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.message().contains(&dead), "{error}");
 }
