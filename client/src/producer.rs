@@ -145,6 +145,8 @@ impl Producer {
     /// `NotFound` for an unknown topic or partition, `Invalid` for a record above the topic's limit, `TimedOut` when
     /// there is no room, or no metadata, within the delivery timeout, `Closed` after [`Producer::close`].
     pub async fn send(&self, record: NewRecord<'_>) -> Result<Delivery, Error> {
+        // A sender that never waits would keep the producer's task from its turn on a runtime of one thread.
+        tokio::task::consume_budget().await;
         match self.shared.try_send(&record) {
             Ok(delivery) => Ok(delivery),
             Err(TrySendError::Failed(error)) => Err(error),

@@ -122,7 +122,8 @@ impl Task {
         let linger = state.batcher.due(place).filter(|&due| due > now && lane.is_none_or(Lane::can_take));
         let timeout = self.shared.config.delivery_timeout;
         let expiry = state.batcher.oldest(place).map(|opened| opened + timeout);
-        let lane = lane.and_then(Lane::wake_at).map(|at| at.max(now));
+        // What is due and did not go waits for an event: a stream, an answer, metadata.
+        let lane = lane.and_then(Lane::wake_at).filter(|&at| at > now);
         [linger, expiry, lane].into_iter().flatten().min()
     }
 

@@ -315,3 +315,31 @@ async fn records_that_could_never_be_sent_say_what_stands_in_the_way() {
     assert_eq!(error.kind(), ErrorKind::TimedOut);
     assert!(error.message().contains(&dead), "{error}");
 }
+
+#[tokio::test]
+async fn a_batch_older_than_what_the_broker_remembers_is_written_and_its_place_unknown() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    cluster.faults([Fault::WriteAndRefuse(refusal(Reason::DuplicateSequence, false))]);
+    let producer = producer(&cluster).await;
+    let delivery = producer.send(NewRecord::to("t").value("v")).await.unwrap();
+    let receipt = soon("an outcome", delivery).await.unwrap();
+    assert_eq!((receipt.offset, receipt.batch.duplicate), (None, true));
+    soon("the next", producer.send(NewRecord::to("t").value("w")).await.unwrap()).await.unwrap();
+    producer.close().await.unwrap();
+    assert_eq!(cluster.values("t", 0), ["v", "w"]);
+}
+
+#[tokio::test]
+async fn a_fenced_producer_says_so_and_writes_nothing_more() {
+    let cluster = Cluster::start(1).await;
+    cluster.topic("t", 1);
+    cluster.faults(vec![Fault::Refuse(refusal(Reason::ProducerFenced, false)); 3]);
+    let producer = producer(&cluster).await;
+    for _ in 0..3 {
+        let delivery = producer.send(NewRecord::to("t").value("v")).await.unwrap();
+        let error = soon("an outcome", delivery).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retriable()), (ErrorKind::Fenced, false), "{error}");
+    }
+    assert!(cluster.values("t", 0).is_empty());
+}
