@@ -83,6 +83,12 @@ pub const CREATE_WAIT_MS: u64 = 5_000;
 /// Bytes of responses that one connection has not taken yet; further ones are not made meanwhile.
 pub const RESPONSE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes of one shard's gRPC messages that have begun to come and are not whole: they lie in memory.
+pub const INCOMPLETE_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Requests and streams of one shard at a time.
+pub const REQUESTS_PER_SHARD_MAX: usize = 32 * 1024;
+
 /// Flow-control windows of a stream and of a connection: what a client may send before it is read.
 pub const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-//! Every service, guarded: what a client does not take is bounded, and ends its connection in the end.
+//! Every service, guarded: what a client does not take, or sends in part, is bounded and ends its connection in the end.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,6 +13,9 @@ use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 
+use super::incoming::{Incoming, Measured};
+use super::status::status;
+use crate::refusal::Refusal;
 use crate::runtime::connections::{Closer, Connection};
 use crate::runtime::stalls::{Outstanding, Progress, Stalls};
 
@@ -36,8 +39,10 @@ impl Connected for Connection {
 pub struct Guarded<S> {
     /// The service.
     pub service: S,
-    /// Where its responses are watched.
+    /// Where its responses and requests are watched.
     pub stalls: Arc<Stalls>,
+    /// Where its requests are counted.
+    pub incoming: Arc<Incoming>,
 }
 
 impl<S: NamedService> NamedService for Guarded<S> {
@@ -58,17 +63,20 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let progress = request
-            .extensions()
-            .get::<Client>()
-            .map(|client| self.stalls.watch(Arc::clone(&client.outstanding), Arc::clone(&client.closer)));
-        let response = self.service.call(request);
+        let Some(client) = request.extensions().get::<Client>().cloned() else {
+            return Box::pin(self.service.call(request));
+        };
+        let Some(counted) = self.incoming.admit() else {
+            let refusal = Refusal::Throttled { limit: "the number of requests of one shard" };
+            return Box::pin(async move { Ok(status(&refusal).into_http()) });
+        };
+        let watch = || self.stalls.watch(Arc::clone(&client.outstanding), Arc::clone(&client.closer));
+        let (sending, taking) = (watch(), watch());
+        let response =
+            self.service.call(request.map(|body| Body::new(Measured::new(body, counted, sending))));
         Box::pin(async move {
             let response = response.await?;
-            Ok(match progress {
-                Some(progress) => response.map(|body| Body::new(Watched { body, progress })),
-                None => response,
-            })
+            Ok(response.map(|body| Body::new(Watched { body, progress: taking })))
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod fetch;
 pub mod fetch_stream;
 pub mod guard;
 pub mod in_order;
+pub mod incoming;
 pub mod leaders;
 pub mod list_offsets;
 pub mod metadata;
@@ -38,6 +39,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
+use self::incoming::Incoming;
 use crate::ids::ShardId;
 use crate::limits;
 use crate::refusal::Refusal;
@@ -107,6 +109,7 @@ pub async fn serve<H: Health>(
     health: HealthServer<H>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let stalls = Arc::new(Stalls::default());
+    let incoming = Arc::new(Incoming::default());
     let sweep = Arc::clone(&stalls);
     let sweeping = tokio::spawn(async move { sweep.run().await });
     let life = Arc::clone(&door.life);
@@ -121,6 +124,7 @@ pub async fn serve<H: Health>(
                     .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
                 stalls: Arc::clone(&stalls),
+                incoming: Arc::clone(&incoming),
             }
         };
     }

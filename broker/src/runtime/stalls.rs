@@ -1,4 +1,5 @@
-//! Responses that their clients do not take: found by a sweep, and their connections closed.
+//! Responses that their clients do not take, and requests that stop in the middle: found by a sweep, and their
+//! connections closed.
 //!
 //! A response is asked for its next bytes when the client has opened its flow-control window. One that has handed out
 //! bytes and is not asked again for [`limits::STALLED_CONNECTION_MS`] is stalled, whatever the socket does.
@@ -81,6 +82,12 @@ impl Progress {
         self.sweeps.store(TAKEN, Ordering::Relaxed);
         self.outstanding.release(self.bytes.swap(0, Ordering::Relaxed));
         self.outstanding.has_room(waker)
+    }
+
+    /// Something is expected of the client from here on, if it is not already.
+    pub fn expects(&self) {
+        // When it is expected already its time runs.
+        let _ = self.sweeps.compare_exchange(TAKEN, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Bytes are handed out.
