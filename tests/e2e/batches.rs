@@ -1,7 +1,7 @@
 //! Batches that lie: each is refused by name, nothing of it is stored, and the next good one is taken.
 
 use bytes::Bytes;
-use caudal_proto::batch::{Builder, Codec, HEADER_BYTES};
+use caudal_proto::batch::{Builder, Codec, HEADER_BYTES, Producer};
 use caudal_proto::v1::{OffsetAnchor, Reason};
 
 use crate::api::Stage;
@@ -46,6 +46,15 @@ const MAX_TIMESTAMP: usize = 35;
 const PRODUCER_ID: usize = 43;
 const COUNT: usize = 57;
 
+/// A batch of a producer, marked as part of a transaction.
+fn transactional() -> Bytes {
+    let mut builder = Builder::new();
+    builder.push(WHEN, None, Some(b"x"), []).expect("a small record fits");
+    let producer = Producer { id: 7, epoch: 0, sequence: 0 };
+    let batch = builder.finish(Codec::None, Some(producer)).expect("a small batch can be made");
+    forged(&batch, ATTRIBUTES, &0x10_i16.to_be_bytes())
+}
+
 /// What is sent, and why it must be refused.
 fn lies() -> Vec<(&'static str, Bytes, Reason)> {
     let good = batch(&[b"one", b"two"], Codec::None);
@@ -77,7 +86,7 @@ fn lies() -> Vec<(&'static str, Bytes, Reason)> {
         ("codec 5", plus(ATTRIBUTES, &5_i16.to_be_bytes()), Reason::UnsupportedCodec),
         ("codec 7", plus(ATTRIBUTES, &7_i16.to_be_bytes()), Reason::UnsupportedCodec),
         ("attributes of tomorrow", plus(ATTRIBUTES, &0x100_i16.to_be_bytes()), Reason::CorruptBatch),
-        ("a transactional batch", plus(ATTRIBUTES, &0x10_i16.to_be_bytes()), Reason::TransactionsUnsupported),
+        ("a transactional batch", transactional(), Reason::TransactionsUnsupported),
         ("a control batch", plus(ATTRIBUTES, &0x20_i16.to_be_bytes()), Reason::TransactionsUnsupported),
         ("no records", plus(COUNT, &0_i32.to_be_bytes()), Reason::InvalidRecordCount),
         ("a negative count", plus(COUNT, &(-5_i32).to_be_bytes()), Reason::InvalidRecordCount),

@@ -52,9 +52,11 @@ async fn a_changed_byte_is_named_and_everything_else_is_served() {
         let result = stage.api.fetch_now(TOPIC, 0, offset, FetchFormat::Records).await;
         let error = result.error.unwrap_or_else(|| panic!("offset {offset} is damaged"));
         assert_eq!(error.reason(), Reason::DataDamaged, "{}", error.message);
+        let range = (error.metadata["first_offset"].as_str(), error.metadata["last_offset"].as_str());
         assert_eq!(
-            (error.metadata["first_offset"].as_str(), error.metadata["last_offset"].as_str()),
-            ("20", "21")
+            range,
+            (offset.to_string().as_str(), "21"),
+            "from where it was asked for to the end of the damage"
         );
     }
     for offset in (0..20).chain(22..60) {
