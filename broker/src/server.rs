@@ -160,6 +160,7 @@ impl Broker {
         };
         if ready {
             set_health(health, ServingStatus::Serving).await;
+            self.life.serve();
             let node = self.views.node().map_or(0, |node| node.0);
             let cluster = self.about.cluster.clone();
             tracing::info!(%grpc, node, %cluster, shards = self.views.shards, "ready");

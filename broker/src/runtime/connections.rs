@@ -173,7 +173,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts connections of one shard until the broker stops, `max` at a time; further ones wait in the kernel.
+/// Accepts connections of one shard from when the broker serves until it stops, `max` at a time; others wait in the
+/// kernel.
 ///
 /// # Errors
 /// The listener cannot be used.
@@ -186,6 +187,7 @@ pub fn accept(
     let room = Arc::new(Semaphore::new(max));
     let (accepted, connections) = mpsc::channel(ACCEPTED_WAITING);
     tokio::spawn(async move {
+        life.reached(Phase::Serving).await;
         tokio::select! {
             () = life.reached(Phase::Stopping) => {}
             () = accept_all(&listener, &room, &accepted) => {}

@@ -9,6 +9,8 @@ use crate::log::Fatal;
 /// Where the broker is in its life. It only moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
+    /// Partitions open; connections wait in the kernel, so that nobody is told of a topic that it does not exist.
+    Starting,
     /// Requests are taken.
     Serving,
     /// No new requests; what was taken is answered.
@@ -26,7 +28,7 @@ pub struct Life {
 
 impl Default for Life {
     fn default() -> Life {
-        Life { phase: watch::Sender::new(Phase::Serving), fatal: Mutex::new(None) }
+        Life { phase: watch::Sender::new(Phase::Starting), fatal: Mutex::new(None) }
     }
 }
 
@@ -34,6 +36,11 @@ impl Life {
     /// Where it is.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
+    }
+
+    /// Everything is open: takes requests from here on.
+    pub fn serve(&self) {
+        self.move_to(Phase::Serving);
     }
 
     /// Begins the orderly stop.
