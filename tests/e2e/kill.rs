@@ -88,6 +88,11 @@ impl Writer {
         Writer { child, stop, acked, threads: vec![feed, listen] }
     }
 
+    /// Whether it has not ended.
+    fn goes_on(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Ends its input; it must end well: every record acknowledged.
     fn finish(mut self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -132,13 +137,15 @@ fn kill_rounds(data: &Path, durability: &str) {
     let mut random = seed();
     eprintln!("seed {random}");
     let history = Arc::new(Mutex::new(Vec::new()));
-    let writers: Vec<Writer> =
+    let mut writers: Vec<Writer> =
         (0..PARTITIONS).map(|p| Writer::start(broker.address(), p, &history)).collect();
-    let acked = || writers.iter().map(|w| w.acked.load(Ordering::Relaxed)).sum::<u64>();
+    let counts: Vec<_> = writers.iter().map(|w| Arc::clone(&w.acked)).collect();
+    let acked = || counts.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>();
     for _ in 0..rounds() {
         // A kill before anything was acknowledged since the last one would prove nothing.
         let before = acked();
         while acked() < before + 50 {
+            assert!(writers.iter_mut().all(Writer::goes_on), "a producer gave up: what it said is above");
             pause(1);
         }
         pause(next(&mut random) % 300);
@@ -156,6 +163,9 @@ fn kill_rounds(data: &Path, durability: &str) {
     for writer in writers {
         writer.finish();
     }
+    // What memory acknowledged becomes visible with the next sync. This kill comes before it, if it can.
+    broker.kill().expect("a broker can be killed");
+    broker.restart().expect("the broker starts again");
     scan(&broker, &history);
     assert!(broker.stop().expect("it stops").success());
 
