@@ -24,7 +24,7 @@ def unusable():
     """Why images cannot be used here, or nothing."""
     if os.geteuid() != 0:
         return "needs root"
-    for tool in ("mkfs.ext4", "losetup", "mount", "umount"):
+    for tool in ("mkfs.ext4", "dumpe2fs", "losetup", "fallocate", "mount", "umount", "strace"):
         if shutil.which(tool) is None:
             return f"needs {tool}"
     try:
@@ -37,31 +37,51 @@ def unusable():
 class Image:
     """A mounted image, `with` which something is done. `mount` is the folder where it is mounted."""
 
-    def __init__(self, mebibytes, backing_mebibytes=None, journal=True):
-        """With `backing_mebibytes`, the image lies on a tmpfs of that size, which may be too small for it."""
+    def __init__(self, mebibytes, backed_mebibytes=None):
+        """With `backed_mebibytes`, of each run of free blocks only so many have memory behind them: a write to the
+        others fails as late as it can, when the kernel writes its pages back. The file system's own blocks and its
+        journal all have theirs."""
         self.folder = tempfile.mkdtemp(prefix="caudal-image-")
         self.mount = os.path.join(self.folder, "mount")
         self.backing = os.path.join(self.folder, "backing")
-        self.mebibytes, self.backing_mebibytes, self.journal = mebibytes, backing_mebibytes, journal
+        self.file = os.path.join(self.backing, "image")
+        self.mebibytes, self.backed_mebibytes = mebibytes, backed_mebibytes
         self.loop = None
 
     def __enter__(self):
         os.mkdir(self.mount)
         os.mkdir(self.backing)
         try:
-            if self.backing_mebibytes:
-                run("mount", "-t", "tmpfs", "-o", f"size={self.backing_mebibytes}m", "tmpfs", self.backing)
-            file = os.path.join(self.backing, "image")
-            with open(file, "wb") as image:
+            if self.backed_mebibytes:
+                run("mount", "-t", "tmpfs", "-o", f"size={self.mebibytes + 16}m", "tmpfs", self.backing)
+            with open(self.file, "wb") as image:
                 image.truncate(self.mebibytes << 20)
-            options = [] if self.journal else ["-O", "^has_journal"]
-            run("mkfs.ext4", "-q", "-F", "-m0", "-E", "lazy_itable_init=1", *options, file)
-            self.loop = run("losetup", "-f", "--show", file).strip()
+            run("mkfs.ext4", "-q", "-F", "-m0", "-b", "4096", "-E", "lazy_itable_init=1", self.file)
+            if self.backed_mebibytes:
+                self._hollow_out()
+            self.loop = run("losetup", "-f", "--show", self.file).strip()
             self._mount()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _hollow_out(self):
+        """Fills the image's file, digs holes into its free blocks, and leaves no memory to fill them with."""
+        with open(self.file, "r+b") as image:
+            os.posix_fallocate(image.fileno(), 0, self.mebibytes << 20)
+        keep = self.backed_mebibytes << 8
+        for line in run("dumpe2fs", self.file).splitlines():
+            if not line.startswith("  Free blocks: "):
+                continue
+            for blocks in line.removeprefix("  Free blocks: ").replace(",", " ").split():
+                first, _, last = blocks.partition("-")
+                first, last = int(first) + keep, int(last or first)
+                if first <= last:
+                    span = ["-o", str(first << 12), "-l", str((last - first + 1) << 12)]
+                    run("fallocate", "--punch-hole", *span, self.file)
+        used = os.stat(self.file).st_blocks * 512
+        run("mount", "-o", f"remount,size={used >> 10}k", self.backing)
 
     def __exit__(self, *_):
         if os.path.ismount(self.mount):
@@ -90,5 +110,6 @@ class Image:
     def sync(self):
         run("sync", "-f", self.mount)
 
-    def enlarge_backing(self, mebibytes):
-        run("mount", "-o", f"remount,size={mebibytes}m", self.backing)
+    def back_everything(self):
+        """Memory for all blocks again: what was not written back stays lost, new writes succeed."""
+        run("mount", "-o", f"remount,size={self.mebibytes + 16}m", self.backing)
