@@ -218,7 +218,10 @@ impl Lane {
             Verdict::Sequence if self.sequences => self.out_of_row(at, &error, now, jitter, done),
             Verdict::Refused | Verdict::Duplicate | Verdict::Sequence => self.give_up(at, &error, done),
         }
-        self.last_error = Some(error);
+        // Behind a batch that failed, every other is out of its row: that says nothing of why.
+        if at == 0 || verdict != Verdict::Sequence {
+            self.last_error = Some(error);
+        }
         self.settle(done);
         matches!(verdict, Verdict::Retry { refresh: true } | Verdict::InDoubt) || topic_gone
     }

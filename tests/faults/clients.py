@@ -109,12 +109,12 @@ class Producer:
 
     numbers = 0
 
-    def __init__(self, broker, history, partition, per_second):
+    def __init__(self, broker, history, partition, per_second, timeout):
         Producer.numbers += 1
         self.number, self.history, self.partition, self.per_second = Producer.numbers, history, partition, per_second
         self.acked, self.stopping = 0, False
         self.child = broker.caudal(
-            *("produce", TOPIC, "-p", str(partition), "--print", r"%p\t%o\t%v\n"),
+            *("--timeout", timeout, "produce", TOPIC, "-p", str(partition), "--print", r"%p\t%o\t%v\n"),
             **dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE),
         )
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self._feed, self._listen, self._hear)]
@@ -167,8 +167,8 @@ class Producer:
         return code
 
 
-def load(broker, history, partitions, per_second=2000):
-    return [Producer(broker, history, partition, per_second) for partition in range(partitions)]
+def load(broker, history, partitions, per_second=2000, timeout="10s"):
+    return [Producer(broker, history, partition, per_second, timeout) for partition in range(partitions)]
 
 
 def wait_for_acks(broker, producers, each):

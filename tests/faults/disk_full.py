@@ -39,7 +39,7 @@ def run(broker, disk, history):
     broker.start()
     broker.must("topic", "create", clients.TOPIC, "-p", str(PARTITIONS))
     filler = fill(disk, LEFT)
-    producers = clients.load(broker, history, PARTITIONS, per_second=50_000)
+    producers = clients.load(broker, history, PARTITIONS, per_second=50_000, timeout="3s")
     codes = [producer.wait() for producer in producers]
     alive(broker)
     if not all(codes) or not all(producer.acked for producer in producers):

@@ -311,3 +311,17 @@ fn it_wakes_for_retries_and_for_the_oldest_batchs_end() {
     assert!(retry > world.now && retry < world.now + Duration::from_secs(1));
     assert!(world.lane.next_to_send(world.now).is_none() && world.lane.next_to_send(retry).is_some());
 }
+
+#[test]
+fn a_batch_that_is_late_says_what_held_up_the_first_one() {
+    let mut world = World::new(true);
+    world.drive();
+    world.step(Event::Push);
+    world.step(Event::Push);
+    world.step(refuse(Reason::DiskFull));
+    world.step(Event::Answer); // The second is out of its row.
+    world.lane.expire(world.now + LIFE, &mut world.done);
+    let error = world.done[0].result.as_ref().unwrap_err();
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
+    assert_eq!(cause.and_then(Error::reason), Some(Reason::DiskFull), "{error}");
+}
