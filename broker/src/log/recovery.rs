@@ -218,6 +218,7 @@ fn assemble(
         mark: Mark { recorded: Index(meta.durable_index), last_ms: 0, due: true },
         planned: None,
         start_changed: false,
+        applied: start.first_index.prev(),
         removals: Vec::new(),
         recent: Default::default(),
         gather: Default::default(),

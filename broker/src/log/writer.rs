@@ -67,6 +67,8 @@ pub struct Log {
     pub(super) mark: Mark,
     pub(super) planned: Option<Planned>,
     pub(super) start_changed: bool,
+    /// Entries up to here are not needed by this node's state machine.
+    pub(super) applied: Index,
     pub(super) removals: Vec<PathBuf>,
     pub(super) recent: Recent,
     pub(super) gather: Gather,

@@ -56,6 +56,12 @@ impl Log {
             self.start.log_start = log_start;
             self.start_changed = true;
         }
+        self.applied = self.applied.max(applied);
+        self.drop_segments();
+    }
+
+    fn drop_segments(&mut self) {
+        let applied = self.applied;
         let log_start = self.start.log_start;
         let below = |next_offset: Offset, last: Index| next_offset <= log_start && last <= applied;
         let segments = self.shared.segments();
@@ -144,6 +150,8 @@ impl Log {
         });
         self.roll = false;
         self.mark.due = true;
+        // What was sealed because all of it lies below the marks goes at once.
+        self.drop_segments();
         Ok(true)
     }
 

@@ -138,6 +138,24 @@ fn a_segment_is_sealed_by_age_also_when_nothing_more_comes() {
 }
 
 #[test]
+fn a_no_op_has_no_age() {
+    let mut rig = Rig::new(LogConfig { segment_ms: 1000, ..BIG });
+    let mut script = Script::start();
+    let noop = script.noop();
+    rig.append(&[noop]);
+    rig.settle();
+    rig.log.roll_if_old(i64::MAX);
+    assert!(!rig.log.has_work());
+    rig.append(&script.batches(1));
+    rig.settle();
+    rig.log.roll_if_old(1012 + 999);
+    assert!(!rig.log.has_work());
+    rig.log.roll_if_old(1012 + 1000);
+    rig.settle();
+    assert_eq!(rig.log.segments_len(), 2);
+}
+
+#[test]
 fn a_smaller_segment_size_acts_at_once() {
     let mut rig = Rig::new(BIG);
     let mut script = Script::start();
@@ -337,8 +355,6 @@ fn log_start_drops_whole_segments_below_both_marks_after_the_meta_record() {
 fn a_log_that_is_dropped_as_a_whole_gives_its_bytes_back() {
     let mut rig = Rig::new(BIG);
     rig.append(&Script::start().batches(8));
-    rig.settle();
-    rig.log.set_log_start(Offset(24), Index(18));
     rig.settle();
     rig.log.set_log_start(Offset(24), Index(18));
     rig.settle();
