@@ -125,7 +125,7 @@ pub struct MetaChange {
 /// What changes in a [`PartitionMeta`]. Those that must be durable before the round completes say so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetaField {
-    /// A replica comes to be: once for each replica id, durable before its log is made.
+    /// A replica comes to be: once for each replica id, when its log is made, durable before that is opened.
     Created {
         /// Its id.
         replica: ReplicaId,
