@@ -30,7 +30,7 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
     match done {
         Ok(()) => Ok(JobDone::Done),
         Err(error) if is_no_space(&error) => Ok(JobDone::NoSpace),
-        Err(error) => Err(Fatal::new("work", format_args!("on the {what} of partition {partition}"), error)),
+        Err(source) => Err(Fatal { what: format!("work on the {what} of partition {partition}"), source }),
     }
 }
 
