@@ -153,6 +153,8 @@ impl Node {
     }
 
     fn tell_own_number(&mut self, id: NodeId) {
+        let Some(control) = self.control.as_mut().filter(|control| !control.told_number) else { return };
+        control.told_number = true;
         for shard in 0..self.options.shards {
             let message = ShardMessage::Registered(id);
             self.outputs.push_back(Output::ToShard { shard: ShardId(shard), message });
@@ -189,16 +191,23 @@ impl Node {
         self.outputs.push_back(Output::ToShard { shard, message });
     }
 
-    /// After each drain of the control partition: register, publish, snapshot.
+    /// Says what the topics are, if they have changed: before it is published that the control partition is ready,
+    /// from where on a topic that is not among them does not exist.
+    pub(super) fn publish_catalog(&mut self) {
+        if let Some(control) = &mut self.control
+            && std::mem::take(&mut control.changed)
+        {
+            self.outputs.push_back(Output::Catalog(Arc::new(control.catalog.clone())));
+        }
+    }
+
+    /// After each drain of the control partition: register, snapshot.
     pub(super) fn control_turn(&mut self, now: Now) {
         let ready = matches!(
             &self.partitions[&PartitionId::CONTROL].life,
             Life::Live(live) if live.replica.is_ready_leader()
         );
         let Some(control) = &mut self.control else { return };
-        if std::mem::take(&mut control.changed) {
-            self.outputs.push_back(Output::Catalog(Arc::new(control.catalog.clone())));
-        }
         let behind = control.applied.0.saturating_sub(control.snapshot.0);
         if behind >= self.options.snapshot_entries && !control.snapshot_asked {
             control.snapshot_asked = true;
@@ -213,10 +222,7 @@ impl Node {
         match control.catalog.member_by_uuid(*node_uuid) {
             Some(member) if member.address == *address => {
                 let id = member.id;
-                if self.node.is_none() && !control.told_number {
-                    control.told_number = true;
-                    self.tell_own_number(id);
-                }
+                self.tell_own_number(id);
             }
             _ if ready && !control.registering => {
                 control.registering = true;

@@ -304,6 +304,9 @@ impl Node {
             self.apply_command(id, &command)?;
         }
         self.with_live(id, Live::answer_committed);
+        if id == PartitionId::CONTROL {
+            self.publish_catalog();
+        }
         self.publish(id);
         if id == PartitionId::CONTROL {
             self.control_turn(now);

@@ -43,7 +43,7 @@ pub fn topic(views: &Views, topic: Option<&v1::TopicRef>) -> Result<Arc<Topic>, 
             let known = views.topic_by_name(name);
             match known {
                 Some(topic) => topic,
-                None => return Err(Refusal::UnknownTopic { name: topic_name(name)?.as_str().to_owned() }),
+                None => return Err(unknown_topic(views, name)),
             }
         }
         Some(v1::topic_ref::Topic::Id(bytes)) => {
@@ -53,13 +53,27 @@ pub fn topic(views: &Views, topic: Option<&v1::TopicRef>) -> Result<Arc<Topic>, 
             if id == TopicId::CONTROL {
                 return Err(Refusal::InternalTopic { name: "__control".to_owned() });
             }
-            views.topic_by_id(id).ok_or_else(|| Refusal::UnknownTopicId { id: id.to_string() })?
+            let unknown = || Refusal::UnknownTopicId { id: id.to_string() };
+            views.topic_by_id(id).ok_or_else(|| missing(views, unknown()))?
         }
     };
     if found.internal {
         return Err(Refusal::InternalTopic { name: found.name.to_string() });
     }
     Ok(found)
+}
+
+/// Why no topic of this name is found.
+pub fn unknown_topic(views: &Views, name: &str) -> Refusal {
+    match topic_name(name) {
+        Ok(name) => missing(views, Refusal::UnknownTopic { name: name.as_str().to_owned() }),
+        Err(refusal) => refusal,
+    }
+}
+
+/// What is not among the topics does not exist, once all of them are known.
+fn missing(views: &Views, unknown: Refusal) -> Refusal {
+    if views.topics_are_known() { unknown } else { Refusal::LeaderNotReady }
 }
 
 /// The partition of a topic that a request names; one it does not name is refused.

@@ -5,7 +5,6 @@ use caudal_proto::v1;
 use super::status::partition_error;
 use super::{Door, convert};
 use crate::ids::PartitionId;
-use crate::refusal::Refusal;
 use crate::state::{ConfigSource, PartitionPlacement, Topic};
 
 /// All topics by name; the broker's own only where asked for.
@@ -26,10 +25,7 @@ pub fn describe(door: &Door, names: &[String]) -> v1::DescribeTopicsResponse {
     let topics = names.iter().map(|name| match door.views.topic_by_name(name) {
         Some(topic) => describe_topic(door, &topic),
         None => {
-            let refusal = match convert::topic_name(name) {
-                Ok(name) => Refusal::UnknownTopic { name: name.as_str().to_owned() },
-                Err(refusal) => refusal,
-            };
+            let refusal = convert::unknown_topic(&door.views, name);
             v1::TopicDescription {
                 name: name.clone(),
                 error: Some(partition_error(&refusal)),

@@ -52,6 +52,12 @@ impl Views {
         self.catalog.load().topic_by_id(id).cloned()
     }
 
+    /// Whether a topic that is not among the topics does not exist: the control partition has committed in its term.
+    /// Before that, after a start, topics may be missing.
+    pub fn topics_are_known(&self) -> bool {
+        self.partition(PartitionId::CONTROL).is_some_and(|view| view.standing().ready)
+    }
+
     /// This broker's id, once it is registered.
     pub fn node(&self) -> Option<NodeId> {
         *self.node.borrow()
