@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use caudal_broker::ids::{PartitionId, ShardId};
-use caudal_broker::limits::SNAPSHOT_ENTRIES;
 use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round, RoundDone};
 use caudal_broker::node::{Identity, Now, Options, Published, ShardMessage, shard_of};
 use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
@@ -13,6 +12,9 @@ use caudal_broker::state::{TopicConfig, TopicDefaults};
 use caudal_harness::lying_fs::ROOT;
 
 pub(crate) const SHARDS: u32 = 2;
+
+/// Commands between two snapshots: few, so that a script can show one.
+const SNAPSHOT_ENTRIES: u64 = 20;
 
 /// What readers know of a partition.
 #[derive(Default)]
@@ -42,6 +44,7 @@ impl Broker {
             let log = Log::open(Arc::clone(fs), root, *id, partition, config);
             recovered[shard_of(*id, SHARDS).0 as usize].insert(*id, (partition.clone(), log));
         }
+        let deleted = meta.deleted();
         let mut disk = Disk::new(Arc::clone(fs), root.to_owned(), meta);
         disk.sweep().map_err(|error| error.to_string())?;
         let shards = (0..).zip(recovered).map(|(number, recovered)| {
@@ -55,7 +58,13 @@ impl Broker {
                 defaults,
                 snapshot_entries: SNAPSHOT_ENTRIES,
             };
-            Shard::new(ShardOptions { node, fs: Arc::clone(fs), root: root.to_owned(), recovered })
+            Shard::new(ShardOptions {
+                node,
+                fs: Arc::clone(fs),
+                root: root.to_owned(),
+                recovered,
+                deleted: deleted.clone(),
+            })
         });
         Ok(Broker {
             shards: shards.collect(),

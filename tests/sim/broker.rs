@@ -48,6 +48,7 @@ impl Broker {
             let log = Log::open(Arc::clone(&fs), &root(), *id, partition, config);
             recovered[shard_of(*id, SHARDS).0 as usize].insert(*id, (partition.clone(), log));
         }
+        let deleted = meta.deleted();
         let mut disk = Disk::new(Arc::clone(&fs), root(), meta);
         disk.settle().map_err(|error| error.to_string())?;
         let shards = recovered.into_iter().enumerate().map(|(number, recovered)| {
@@ -66,6 +67,7 @@ impl Broker {
                 fs: Arc::clone(&fs),
                 root: root(),
                 recovered,
+                deleted: deleted.clone(),
             })
         });
         Ok(Broker {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use record::{Encoder, Found, HEADER_BYTES, Header, Scan};
 
 use super::{File, Fs, MetaChange, OpenMode, PartitionMeta, is_no_space, paths};
-use crate::ids::PartitionId;
+use crate::ids::{PartitionId, ReplicaId};
 
 /// A file past this size is rewritten, unless most of it is still live.
 pub const META_REWRITE_BYTES: u64 = 4 * 1024 * 1024;
@@ -118,6 +118,12 @@ impl MetaLog {
     /// What is known of each partition, with all changes that were appended. Deleted ones stay, marked `removed`.
     pub fn partitions(&self) -> &BTreeMap<PartitionId, PartitionMeta> {
         &self.partitions
+    }
+
+    /// The replicas that were here and are deleted.
+    pub fn deleted(&self) -> BTreeMap<PartitionId, ReplicaId> {
+        let deleted = self.partitions.iter().filter(|(_, meta)| meta.removed);
+        deleted.map(|(partition, meta)| (*partition, ReplicaId(meta.replica_id))).collect()
     }
 
     /// Whether opening could read the disk and not the cache.

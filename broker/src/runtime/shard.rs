@@ -127,6 +127,8 @@ pub struct ShardOptions {
     pub root: PathBuf,
     /// This shard's logs that the meta log knows, opened.
     pub recovered: BTreeMap<PartitionId, (PartitionMeta, Result<Recovered, OpenError>)>,
+    /// Replicas that were here and are deleted.
+    pub deleted: BTreeMap<PartitionId, ReplicaId>,
 }
 
 /// One shard of a broker.
@@ -136,6 +138,7 @@ pub struct Shard {
     root: PathBuf,
     logs: BTreeMap<PartitionId, OpenLog>,
     recovered: BTreeMap<PartitionId, (PartitionMeta, Result<Recovered, OpenError>)>,
+    deleted: BTreeMap<PartitionId, ReplicaId>,
     /// Logs that are being made.
     creating: BTreeMap<PartitionId, Creating>,
     /// Snapshots that are being written: their index, and the one before.
@@ -218,6 +221,7 @@ impl Shard {
             root: options.root,
             logs: BTreeMap::new(),
             recovered: options.recovered,
+            deleted: options.deleted,
             creating: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             gathering: Round::default(),

@@ -63,6 +63,7 @@ impl Shards {
         let (done, completions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(1)).unzip();
         let mailboxes: Arc<[Mailbox]> = (0..count).map(|_| Mailbox::default()).collect();
         let root = broker.folder.root().to_owned();
+        let deleted = meta.deleted();
         let disk = Disk::new(Arc::clone(&broker.fs), root.clone(), meta);
         let life = Arc::clone(&broker.life);
         let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
@@ -74,7 +75,7 @@ impl Shards {
             let node = options(broker, id, count);
             let (fs, root) = (Arc::clone(&broker.fs), root.clone());
             let machine = EventLoop::new(Parts {
-                shard: Shard::new(ShardOptions { node, fs, root, recovered }),
+                shard: Shard::new(ShardOptions { node, fs, root, recovered, deleted: deleted.clone() }),
                 id,
                 inbox,
                 done,

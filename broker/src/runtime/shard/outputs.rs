@@ -113,6 +113,10 @@ impl Shard {
         config: Arc<TopicConfig>,
         topic: Arc<str>,
     ) {
+        if self.deleted.get(&partition).is_some_and(|deleted| *deleted >= replica) {
+            // An old command of the control log: the one that deletes it follows.
+            return;
+        }
         match self.recovered.remove(&partition) {
             Some((meta, Ok(recovered))) => self.opened(now, partition, meta, recovered, config, topic),
             Some((_, Err(error))) if !matches!(error, OpenError::NotMade { .. }) => {
