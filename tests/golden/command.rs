@@ -1,11 +1,11 @@
 //! The commands of a script.
 //!
-//! * `seed N`, `start`, `stop`, `crash power`, `crash process`
+//! * `seed N`, `start`, `stopping` (refuse what is new), `stop` (finish, and end), `crash power`, `crash process`
 //! * `create NAME [partitions=N] [KEY=VALUE…]`, `alter NAME [KEY=VALUE…]`, `delete NAME`, `new-producer`
 //! * `produce T:P [acks=…] [producer=N epoch=N seq=N] [time=+MS] [transactional] VALUE…`; `a*70000` is a long value
 //! * `trim T:P before=N`, `read T:P [from=N]`, `files`
 //! * `pass [SHARD]`, `sync`, `run` (both until nothing more happens), `tick N`, `clock +MS`
-//! * `quota +N` over what is used, `quota none`, `fail sync|write|read FILE [after=N]`, `cut after=N`, `flip FILE at=N`
+//! * `quota +N` over what is used, `quota none`, `fail sync|write|read|remove FILE [after=N]`, `cut after=N`, `flip FILE at=N`
 //! * `quietly COMMAND` and `repeat N COMMAND`: that, and a run, without a trace
 
 use std::collections::BTreeMap;
@@ -82,6 +82,7 @@ impl World {
             "seed" => self.fs = World::disk(number(words.first()?)?),
             "start" => self.start()?,
             "stop" => self.stop()?,
+            "stopping" => self.stopping()?,
             "crash" => match words.first()? {
                 "power" => self.crash(Crash::PowerDies),
                 "process" => self.crash(Crash::ProcessDies),
@@ -265,6 +266,7 @@ impl World {
                     "sync" => Op::Sync,
                     "write" => Op::Write,
                     "read" => Op::Read,
+                    "remove" => Op::Remove,
                     other => return Err(format!("{other:?} does not fail")),
                 };
                 let name = words.plain.get(1).ok_or("the file is missing")?;

@@ -43,7 +43,11 @@ impl Names {
     /// A file by its name: `t:0/1.log`, `control:0/snapshot-12.snap`, `meta.a`.
     pub(crate) fn path_of(&self, name: &str) -> Result<PathBuf, String> {
         let root = PathBuf::from(ROOT);
-        let Some((partition, file)) = name.split_once('/') else { return Ok(root.join(name)) };
+        let Some((partition, file)) = name.split_once('/') else {
+            return self
+                .partition_of(name)
+                .map_or(Ok(root.join(name)), |id| Ok(paths::partition_home(&root, id)));
+        };
         let partition = self.partition_of(partition)?;
         let wrong = || format!("{name:?} is no file");
         if let Some(index) = file.strip_prefix("snapshot-").and_then(|rest| rest.strip_suffix(".snap")) {

@@ -94,7 +94,7 @@ fn control(reply: &ControlReply) -> String {
         ControlReply::AlterTopics(topics) => each(topics, |changes| {
             let shown: Vec<String> =
                 changes.iter().map(|c| format!("{} {} -> {}", c.key, c.before, c.after)).collect();
-            format!("altered {}", shown.join(", "))
+            format!("altered {}", if shown.is_empty() { "nothing".to_owned() } else { shown.join(", ") })
         }),
         ControlReply::AddPartitions(Ok(count)) => format!("partitions={count}"),
         ControlReply::InitProducer(Ok((id, epoch))) => format!("producer={id} epoch={epoch}"),

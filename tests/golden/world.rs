@@ -216,10 +216,16 @@ impl World {
         Ok(())
     }
 
-    /// Ends the broker in order.
-    pub(crate) fn stop(&mut self) -> Result<(), String> {
+    /// The shards hear that the broker stops.
+    pub(crate) fn stopping(&mut self) -> Result<(), String> {
         let now = self.now;
         self.running()?.input_all(now, || ShardInput::Stop);
+        Ok(())
+    }
+
+    /// Ends the broker in order.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        self.stopping()?;
         self.run()?;
         let Some(broker) = &mut self.broker else { return Ok(()) };
         if !broker.is_drained() {
