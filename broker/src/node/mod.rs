@@ -286,8 +286,8 @@ impl Node {
         let before = live.uncommitted_bytes;
         let mut commands = Vec::new();
         while live.replica.has_ready() {
-            let ready = live.replica.ready()?;
-            partition::persist(id, partition.incarnation, live, &ready, &mut self.outputs);
+            let mut ready = live.replica.ready()?;
+            partition::persist(id, partition.incarnation, live, &mut ready, &mut self.outputs);
             partition::fetch(id, partition.incarnation, &ready, &mut self.outputs);
             for entry in &ready.committed {
                 match entry.kind {

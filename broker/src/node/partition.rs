@@ -258,12 +258,12 @@ pub(super) fn located(ids: &[ReplicaId], replicas: &BTreeMap<ReplicaId, NodeId>)
     ids.iter().map(|id| (replicas.get(id).copied().unwrap_or_default(), *id)).collect()
 }
 
-/// Asks for what a `Ready` wants written.
+/// Asks for what a `Ready` wants written, and takes the entries out of it.
 pub(super) fn persist(
     id: PartitionId,
     incarnation: u64,
     live: &mut Live,
-    ready: &Ready,
+    ready: &mut Ready,
     out: &mut VecDeque<Output>,
 ) {
     // A leader noted its batches when it took them; a follower does so here, and forgets those that are cut.
@@ -278,7 +278,7 @@ pub(super) fn persist(
             partition: id,
             incarnation,
             ready: number,
-            entries: ready.entries.clone(),
+            entries: std::mem::take(&mut ready.entries),
             hard_state: ready.hard_state,
         });
     }
