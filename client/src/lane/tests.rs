@@ -320,7 +320,7 @@ fn a_batch_that_is_late_says_what_held_up_the_first_one() {
     world.step(Event::Push);
     world.step(refuse(Reason::DiskFull));
     world.step(Event::Answer); // The second is out of its row.
-    world.lane.expire(world.now + LIFE, &mut world.done);
+    world.lane.expire(world.now + LIFE, None, &mut world.done);
     let error = world.done[0].result.as_ref().unwrap_err();
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
     assert_eq!(cause.and_then(Error::reason), Some(Reason::DiskFull), "{error}");
