@@ -198,10 +198,12 @@ fn after_a_failed_sync_the_cache_lies() {
         file.sync().unwrap_err();
         file.sync().unwrap();
         assert_eq!(content(&fs, "f"), b"new");
-        let (disk, verified) = file.read_disk(0, 100).unwrap();
-        assert!(verified);
         fs.crash(Crash::ProcessDies);
         assert_eq!(content(&fs, "f"), b"new");
+        let file = fs.open(&path("f"), OpenMode::Read).unwrap();
+        let (disk, verified) = file.read_disk(0, 100).unwrap();
+        assert!(verified);
+        assert_eq!(content(&fs, "f"), disk, "reading the disk leaves nothing else in the cache");
         fs.crash(Crash::PowerDies);
         assert_eq!(content(&fs, "f"), disk);
         disk == b"old"

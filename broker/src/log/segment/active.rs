@@ -124,7 +124,11 @@ impl Active {
         if end <= self.allocated {
             return Ok(());
         }
-        let doubled = self.allocated.saturating_mul(2).min(limit).max(end);
+        let mut doubled = self.allocated.max(1);
+        while doubled < end {
+            doubled = doubled.saturating_mul(2);
+        }
+        let doubled = doubled.min(limit).max(end);
         let taken = match self.file.allocate(doubled) {
             Ok(()) => doubled,
             Err(_) if doubled > end => {
