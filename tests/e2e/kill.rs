@@ -130,7 +130,9 @@ fn kill_rounds(data: &Path, durability: &str) {
     let mut broker = start(data, &[]);
     let partitions = PARTITIONS.to_string();
     let durability = format!("durability={durability}");
-    let create = ["topic", "create", TOPIC, "-p", &partitions, "-c", &durability];
+    // Small segments, so that kills meet rolls.
+    let small = ["-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536"];
+    let create = [&["topic", "create", TOPIC, "-p", &partitions, "-c", &durability], &small[..]].concat();
     let out = caudal(broker.address(), &create, b"").expect("it runs");
     assert!(out.status.success(), "create: {}", String::from_utf8_lossy(&out.stderr));
 

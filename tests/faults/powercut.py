@@ -25,6 +25,8 @@ import image
 PARTITIONS = 3
 KINDS = ("load", "reborn", "load", "starting")
 CONTROL_ROUNDS = 8
+# So that segments are sealed and prepared in the middle of it all.
+SMALL_SEGMENTS = ("-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536")
 
 
 def rounds(binary, disk, history, folder, count, wrap=()):
@@ -32,7 +34,7 @@ def rounds(binary, disk, history, folder, count, wrap=()):
     acked = 0
     try:
         broker.start()
-        broker.must("topic", "create", clients.TOPIC, "-p", str(PARTITIONS))
+        broker.must("topic", "create", clients.TOPIC, "-p", str(PARTITIONS), *SMALL_SEGMENTS)
         disk.sync()  # so that a broker without syncs has something to lose from
         for number in range(count):
             kind = KINDS[number % len(KINDS)]
