@@ -60,6 +60,15 @@ impl Pages {
         self.unreadable.iter().any(|&block| block < end && position < block + BLOCK_BYTES as u64)
     }
 
+    /// Up to the first `length` bytes of the file, and no more than these: for files of which little else is read.
+    pub(super) fn head(&mut self, length: usize) -> io::Result<Vec<u8>> {
+        let whole = self.length;
+        self.length = whole.min(length as u64);
+        let head = self.get(0, length).map(<[u8]>::to_vec);
+        self.length = whole;
+        head
+    }
+
     /// Up to `length` bytes from `position`; fewer only at the end of the file.
     pub(super) fn get(&mut self, position: u64, length: usize) -> io::Result<&[u8]> {
         let length =
@@ -139,7 +148,10 @@ impl Pages {
     }
 }
 
-/// `EIO`: the disk does not give these bytes. Anything else is an error of the call.
+/// Whether the disk does not give these bytes: `EIO` from a read, `EFAULT` where a page of a map cannot be brought in.
+/// Anything else is an error of the call.
 pub(super) fn is_bad_sector(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    use rustix::io::Errno;
+    let bad = [Errno::IO, Errno::FAULT, Errno::HWPOISON].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| bad.contains(&code))
 }

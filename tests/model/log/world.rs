@@ -7,16 +7,16 @@ use bytes::Bytes;
 use caudal_broker::ids::{Index, Offset, PartitionId, ReplicaId, Term, TopicId};
 use caudal_broker::log::{
     Disk, Entry, Fs, Job, Log, LogConfig, LogStart, MetaChange, MetaField, MetaLog, OpenError, PartitionMeta,
-    ReadError, Recovered, Round, RoundDone, Voters, paths,
+    ReadError, Recovered, Round, RoundDone, SegmentFacts, Voters,
 };
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op, ROOT};
 use caudal_harness::seeded::Seeded;
 
-use super::entries::{Maker, by_time, producers, stored};
+use super::entries::{Maker, by_time, stored};
 
-const PARTITION: PartitionId = PartitionId { topic: TopicId::CONTROL, partition: 9 };
+pub(crate) const PARTITION: PartitionId = PartitionId { topic: TopicId::CONTROL, partition: 9 };
 
-const FIRST: Index = Index(11);
+pub(crate) const FIRST: Index = Index(11);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
@@ -55,16 +55,16 @@ pub(crate) struct World {
     term: u64,
     now_ms: i64,
     /// The history that the last append made, from [`FIRST`] on.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// Histories whose rest may still be on the disk, since the last start.
-    histories: Vec<Vec<Entry>>,
+    pub(super) histories: Vec<Vec<Entry>>,
     /// Entries up to here were reported as synced.
-    synced: Index,
+    pub(super) synced: Index,
     /// Entries up to here are committed: never cut, and shown to readers.
     committed: Index,
     /// Where readers begin, and the lowest that a start may find.
-    log_start: Offset,
-    log_start_before: Offset,
+    pub(super) log_start: Offset,
+    pub(super) log_start_before: Offset,
     /// Batches that a reader still holds, and what they were.
     held: Vec<(Bytes, Bytes)>,
     power_on_cut: bool,
@@ -94,7 +94,7 @@ impl World {
         world
     }
 
-    fn shared_fs(&self) -> Arc<dyn Fs> {
+    pub(crate) fn shared_fs(&self) -> Arc<dyn Fs> {
         Arc::new(self.fs.clone())
     }
 
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Opens the log; an error without text says that it is to be made.
-    fn open(&self, disk: &Disk) -> Result<Recovered, Option<String>> {
+    pub(crate) fn open(&self, disk: &Disk) -> Result<Recovered, Option<String>> {
         let Some(meta) = World::meta(disk) else { return Err(None) };
         match Log::open(self.shared_fs(), Path::new(ROOT), PARTITION, &meta, self.config) {
             Err(OpenError::NotMade { .. }) => Err(None),
@@ -154,64 +154,14 @@ impl World {
         disk.run(vec![Round { meta, jobs, ..Round::default() }]).map(drop).map_err(|error| error.to_string())
     }
 
-    /// What must hold when a log opens; the model then goes on from what is there.
-    fn check_recovered(&mut self, recovered: &Recovered) {
-        assert!(!recovered.lost_end && recovered.holes.is_empty(), "nothing was damaged");
-        let last = recovered.last_index;
-        assert!(last >= self.synced, "entries up to {} were synced, {last} is the last", self.synced);
-        let start = recovered.log.start();
-        assert!((self.log_start_before..=self.log_start).contains(&start.log_start));
-        assert_eq!(recovered.log.synced(), last);
-        let count = (last.0 - FIRST.prev().0) as usize;
-        let reader = recovered.log.reader();
-        let found = reader.entries(start.first_index, last.next(), usize::MAX).expect("entries are read");
-        assert_eq!(found.len() as u64, last.next().0 - start.first_index.0);
-        let first = (start.first_index.0 - FIRST.0) as usize;
-        let history = std::iter::once(&self.entries)
-            .chain(&self.histories)
-            .find(|history| {
-                history.len() >= count && history[first..count].iter().map(stored).eq(found.iter().cloned())
-            })
-            .unwrap_or_else(|| panic!("entries {} to {last} are of no history that was", start.first_index));
-        self.entries = history[..count].to_vec();
-        self.check_facts(recovered, first);
-        self.histories.clear();
-        self.synced = last;
-        (self.log_start, self.log_start_before) = (start.log_start, start.log_start);
-    }
-
-    fn check_facts(&self, recovered: &Recovered, first: usize) {
-        let last = self.last();
-        assert_eq!((recovered.next_offset, recovered.append_time), (last.1, last.2));
-        let kept = &self.entries[first..];
-        if let Some(entry) = kept.last() {
-            assert_eq!(recovered.last_term, entry.term);
-        }
-        let term_of = |index: Index| {
-            recovered.terms.iter().rev().find(|(first, _)| *first <= index).map(|(_, term)| *term)
-        };
-        for entry in kept {
-            assert_eq!(term_of(entry.index), Some(entry.term), "the term of entry {}", entry.index);
-        }
-        // Producers of segments that are gone may be forgotten with their index files, others not.
-        let first_index = recovered.log.start().first_index;
-        let known: Vec<_> =
-            recovered.producers.iter().filter(|frame| frame.index >= first_index).copied().collect();
-        let expected: Vec<_> =
-            producers(&self.entries).into_iter().filter(|frame| frame.index >= first_index).collect();
-        assert_eq!(known, expected);
-        let control: Vec<Entry> = kept.iter().filter(|entry| entry.count == 0).cloned().collect();
-        assert_eq!(recovered.control, control);
-    }
-
     /// The last entry: index, next offset, append time.
-    fn last(&self) -> (Index, Offset, i64) {
+    pub(crate) fn last(&self) -> (Index, Offset, i64) {
         self.entries
             .last()
             .map_or((FIRST.prev(), Offset(0), 0), |last| (last.index, last.next_offset(), last.append_time))
     }
 
-    fn entry(&self, index: Index) -> Option<&Entry> {
+    pub(crate) fn entry(&self, index: Index) -> Option<&Entry> {
         self.entries.get((index.0.checked_sub(FIRST.0)?) as usize)
     }
 
@@ -300,6 +250,27 @@ impl World {
             Step::FullDisk { room } => self.fs.set_quota(Some(self.fs.used() + room)),
             _ => {}
         }
+    }
+
+    /// The process dies, the cache lives, and nothing starts again.
+    pub(crate) fn stop(&mut self) {
+        self.end_process(false);
+    }
+
+    pub(crate) fn disk_of_test(&self) -> &LyingFs {
+        &self.fs
+    }
+
+    pub(crate) fn draw(&mut self, end: u64) -> u64 {
+        self.random.below(end)
+    }
+
+    pub(crate) fn segments(&mut self) -> Vec<SegmentFacts> {
+        self.process().log.segments()
+    }
+
+    pub(crate) fn history(&self) -> &[Entry] {
+        &self.entries
     }
 
     fn process(&mut self) -> &mut Process {
@@ -475,73 +446,5 @@ impl World {
         }
         self.look_back();
         calls
-    }
-
-    /// Flips a byte of a frame at rest and looks what comes of it; says whether it cost the end of the log.
-    pub(crate) fn flip_and_check(&mut self) -> bool {
-        let dir = paths::partition_dir(Path::new(ROOT), PARTITION, 1);
-        let facts = self.process().log.segments();
-        let facts = facts[self.random.below(facts.len() as u64) as usize];
-        if facts.bytes == 0 {
-            return false;
-        }
-        let position = 4096 + self.random.below(facts.bytes);
-        self.end_process(false);
-        self.fs
-            .flip(&paths::segment_path(&dir, facts.sequence), position, 1 << self.random.below(8))
-            .expect("a file");
-        if self.random.chance(1, 2) {
-            self.fs.remove_file(&paths::index_path(&dir, facts.sequence)).ok();
-        }
-        let (entry, inside) = self.entry_at(facts.first_index, position - 4096);
-        let last = entry.index == self.last().0;
-        let meta = MetaLog::open(self.shared_fs(), Path::new(ROOT)).expect("the meta log opens");
-        let disk = Disk::new(self.shared_fs(), ROOT.into(), meta);
-        let recovered = self.open(&disk).expect("damage is no error");
-        if recovered.lost_end {
-            assert!(last && inside < 72, "only the last header holds the end");
-            assert_eq!(recovered.last_index, entry.index.prev());
-        }
-        let before = self.entry(entry.index.prev()).map_or(Offset(0), Entry::next_offset);
-        let behind = self.entry(entry.index.next()).map_or(entry.next_offset(), |next| next.base_offset);
-        let reader = recovered.log.reader();
-        let end = if recovered.lost_end { recovered.next_offset } else { self.last().1 };
-        let mut at = Offset(0);
-        let mut served = Vec::new();
-        while at < end {
-            match reader.read(at, end, 1, true) {
-                Ok(read) => {
-                    served.extend(read.batches);
-                    at = read.next_offset;
-                }
-                Err(ReadError::Damaged { first, last }) => {
-                    // Without its header nothing tells the entry's offsets from those that were given up around it.
-                    assert!(
-                        before <= first && last < behind,
-                        "{first}..={last} is not within {before}..{behind}"
-                    );
-                    assert!(last.0 + 1 >= entry.next_offset().0);
-                    at = Offset(last.0 + 1);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        let intact = self.entries.iter().filter(|other| other.count > 0 && other.index != entry.index);
-        let intact = intact.filter(|other| other.next_offset() <= end).map(|other| stored(other).payload);
-        assert!(served.into_iter().eq(intact), "everything else is served");
-        recovered.lost_end
-    }
-
-    /// The entry whose frame holds a byte, counted from the first frame of a segment, and where in the frame.
-    fn entry_at(&self, first: Index, mut byte: u64) -> (Entry, u64) {
-        let mut index = first;
-        loop {
-            let entry = self.entry(index).expect("the byte is in a frame");
-            let bytes = 72 + entry.payload.len() as u64;
-            if byte < bytes {
-                return (entry.clone(), byte);
-            }
-            (byte, index) = (byte - bytes, index.next());
-        }
     }
 }

@@ -157,6 +157,15 @@ fn a_damaged_segment_header_hides_nothing() {
 }
 
 #[test]
+fn a_file_with_frames_is_never_taken_for_an_unfinished_one() {
+    let (mut rig, _) = crashed(SMALL, 6, 0);
+    rig.damage(2, 0, |bytes| bytes[..SEGMENT_HEADER_BYTES as usize + 72].fill(0));
+    let recovered = rig.restart();
+    assert_eq!(ranges(&recovered.damage), [(9, 11)]);
+    assert_eq!((recovered.last_index, recovered.lost_end), (Index(16), false));
+}
+
+#[test]
 fn a_file_of_another_log_is_refused() {
     let (mut rig, _) = crashed(SMALL, 8, 0);
     let header = SegmentHeader { partition: PARTITION, generation: 2, sequence: 2 };

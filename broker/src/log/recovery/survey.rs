@@ -6,10 +6,14 @@ use std::sync::Arc;
 
 use super::OpenError;
 use crate::ids::{Index, PartitionId};
+use crate::log::frame::MAGIC;
 use crate::log::pages::{From, Pages};
 use crate::log::scan::resync;
 use crate::log::segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, Tip, footer, paths};
+
+/// The header block and the place of the first frame's header.
+const USED_BYTES: usize = SEGMENT_HEADER_BYTES as usize + FRAME_HEADER_BYTES;
 
 /// What lies where a segment's first frame would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,23 +113,28 @@ fn find(fs: &dyn Fs, dir: &Path, header: &SegmentHeader) -> Result<Option<Found>
     let io = |source| OpenError::Io { path: path.clone(), source };
     let file = fs.open(&path, OpenMode::ReadWrite).map_err(io)?;
     file.sync().map_err(io)?;
-    let mut pages = Pages::new(file.clone(), From::Disk)
-        .map_err(io)?
-        .cut(SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES as u64);
     let length = file.len().map_err(io)?;
-    let block = pages.get(0, SEGMENT_HEADER_BYTES as usize + FRAME_HEADER_BYTES).map_err(io)?;
+    let mut pages = Pages::new(file.clone(), From::Disk).map_err(io)?;
+    let block = pages.head(USED_BYTES).map_err(io)?;
     let frame = block.get(SEGMENT_HEADER_BYTES as usize..).unwrap_or_default();
-    let first = match FrameHeader::parse(frame) {
+    let mut first = match FrameHeader::parse(frame) {
         Ok(frame) => First::Frame(frame),
         Err(_) if frame.iter().all(|&byte| byte == 0) => First::Zeros,
         Err(_) => First::Other,
     };
-    match header.check(block) {
-        // A damaged header block hides nothing: the frames name the partition by their chain.
-        Err(HeaderError::NotAHeader) if first == First::Zeros => {
+    let named = header.check(&block);
+    if pages.is_unreadable(0, USED_BYTES as u64) && first == First::Zeros {
+        first = First::Other; // nothing says that these are zeros
+    }
+    if named == Err(HeaderError::NotAHeader) && first == First::Zeros {
+        if pages.find(MAGIC, SEGMENT_HEADER_BYTES).map_err(io)?.is_none() {
             remove(fs, dir, header.sequence)?;
-            Ok(None)
+            return Ok(None);
         }
+        first = First::Other;
+    }
+    match named {
+        // A damaged header block hides nothing: the frames name the partition by their chain.
         Ok(()) | Err(HeaderError::NotAHeader) => {
             Ok(Some(Found { sequence: header.sequence, path, file, length, first }))
         }
