@@ -117,7 +117,9 @@ fn proofs(line: &str) -> Vec<(String, String)> {
         if let Some((path, test)) = word.split_once(".rs::") {
             found.push((format!("{path}.rs"), test.to_owned()));
         } else if (word.starts_with("tests/faults/") || word.starts_with("examples/")) && word.contains('.') {
-            found.push((word.to_owned(), String::new()));
+            // With its arguments, perhaps.
+            let script = word.split(' ').next().unwrap_or(word);
+            found.push((script.to_owned(), String::new()));
         }
     }
     found
