@@ -9,6 +9,9 @@ use crate::series::Series;
 use crate::table::{Figure, Goal, Table};
 use crate::{Plan, clock, data, load, machine, say};
 
+/// How long a broker is left alone before: what it began is done by then.
+const CALM: Duration = Duration::from_secs(10);
+
 /// How long a broker is watched at once.
 const WATCH: Duration = Duration::from_secs(10);
 
@@ -42,7 +45,8 @@ pub(crate) fn measure(plan: &Plan, scratch: &Path, table: &mut Table) -> io::Res
 /// Processor in percent, own memory and mapped pages in MB.
 fn watch(broker: &Broker) -> io::Result<(Series, Series, Series)> {
     let (mut processor, mut memory, mut mapped) = (Series::default(), Series::default(), Series::default());
-    clock::sleep(Duration::from_secs(2));
+    machine::settle();
+    clock::sleep(CALM);
     for _ in 0..WATCHES {
         processor.add(broker.processor(WATCH)?);
         let (anonymous, files) = broker.memory()?;

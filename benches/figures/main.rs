@@ -1,6 +1,6 @@
 //! The figures of a broker as a process, and the floors of the machine they are held against, in one run.
 //!
-//! `figures CAUDAL [--repeats N] [--dir FOLDER]`: see `benches/README.md`. Everything is on the loopback, below one
+//! `figures CAUDAL [--repeats N] [--dir FOLDER] [--only traffic|starts|idle]`: see `benches/README.md`. Everything is on the loopback, below one
 //! scratch folder that goes at the end, and every process that is ended was started here.
 
 mod broker;
@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use series::Series;
 use table::Table;
 
 /// Disk that the run may need at one moment.
@@ -26,6 +27,13 @@ const DISK_BYTES: u64 = 6 * 1024 * 1024 * 1024;
 /// Repeats of each measurement unless told otherwise.
 const REPEATS: usize = 5;
 
+/// Measures one part; says how busy the machine was in between.
+type Measure = fn(&Plan, &Path, &mut Table) -> io::Result<Series>;
+
+/// The parts, in order.
+const PARTS: [(&str, Measure); 3] =
+    [("traffic", traffic::measure), ("starts", starts::measure), ("idle", idle::measure)];
+
 /// What is measured, and how often.
 struct Plan {
     /// The binary.
@@ -33,6 +41,14 @@ struct Plan {
     /// Where scratch folders are made.
     folder: PathBuf,
     repeats: usize,
+    /// The part that is measured; all of them without it.
+    only: Option<String>,
+}
+
+impl Plan {
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == part)
+    }
 }
 
 fn main() -> ExitCode {
@@ -48,14 +64,15 @@ fn main() -> ExitCode {
 /// The command line.
 fn plan() -> io::Result<Plan> {
     let mut words = std::env::args().skip(1);
-    let usage = || io::Error::other("usage: figures CAUDAL [--repeats N] [--dir FOLDER]");
+    let usage = || io::Error::other("usage: figures CAUDAL [--repeats N] [--dir FOLDER] [--only PART]");
     let caudal = words.next().ok_or_else(usage)?.into();
-    let mut plan = Plan { caudal, folder: std::env::temp_dir(), repeats: REPEATS };
+    let mut plan = Plan { caudal, folder: std::env::temp_dir(), repeats: REPEATS, only: None };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(usage)?;
         match word.as_str() {
             "--repeats" => plan.repeats = value.parse().ok().filter(|n| *n > 0).ok_or_else(usage)?,
             "--dir" => plan.folder = value.into(),
+            "--only" if PARTS.iter().any(|(part, _)| *part == value) => plan.only = Some(value),
             _ => return Err(usage()),
         }
     }
@@ -71,9 +88,12 @@ fn measure(plan: &Plan) -> io::Result<()> {
     print(&format!("{}\n", machine::describe(&plan.folder)))?;
     print(&format!("load average before: {}\n", machine::load_average()))?;
     let mut table = Table::default();
-    let mut busy = traffic::measure(plan, scratch.path(), &mut table)?;
-    busy.0.extend(starts::measure(plan, scratch.path(), &mut table)?.0);
-    busy.0.extend(idle::measure(plan, scratch.path(), &mut table)?.0);
+    let mut busy = Series::default();
+    for (part, measure) in PARTS {
+        if plan.wants(part) {
+            busy.0.extend(measure(plan, scratch.path(), &mut table)?.0);
+        }
+    }
     let worst = busy.0.iter().copied().fold(0.0, f64::max);
     print(&format!("load average after, with the run's own: {}\n", machine::load_average()))?;
     print(&format!("cores in use while nothing was measured: at most {:.0} %\n", worst * 100.0))?;
