@@ -85,7 +85,7 @@ impl World {
         let recovered = match self.open_damaged() {
             Ok(recovered) => recovered,
             Err(error) => {
-                assert!(at_end, "only where the log may end it must be read: {error}");
+                assert!(at_end, "only where the log may end it must be read: {error:?}");
                 return false;
             }
         };
