@@ -13,7 +13,7 @@ use std::sync::Arc;
 use self::fold::Fold;
 use self::survey::{Found, Survey, survey};
 use super::damage::{Damage, Hole};
-use super::pages::Pages;
+use super::pages::{Pages, is_bad_sector};
 use super::scan::ScanError;
 use super::segment::{Active, HeaderError, SegmentHeader};
 use super::shared::{Segments, Shared};
@@ -138,7 +138,7 @@ impl Log {
         let dir = paths::partition_dir(root, partition, meta.generation);
         let mut survey = survey(&*fs, &dir, partition, meta)?;
         let header = SegmentHeader { partition, generation: meta.generation, sequence: 0 };
-        let (fold, active) = loop {
+        let (mut fold, active) = loop {
             let mut fold = Fold::new(&*fs, &dir, header, meta, config);
             for pair in survey.segments.windows(2) {
                 fold.sealed(&pair[0], &pair[1])?;
@@ -148,7 +148,7 @@ impl Log {
                 break (fold, active);
             }
         };
-        let (entries, commands) = others(&fold, &survey, &active, meta)?;
+        let (entries, commands) = others(&mut fold, &survey, &active, meta)?;
         Ok(assemble(
             Parts { fs: fs.clone(), dir: dir.clone(), partition, meta, config, survey },
             fold,
@@ -247,7 +247,7 @@ fn assemble(
 
 /// The entries that are not batches: those above everything applied, and commands between the snapshot and that.
 fn others(
-    fold: &Fold<'_>,
+    fold: &mut Fold<'_>,
     survey: &Survey,
     active: &Active,
     meta: &PartitionMeta,
@@ -256,6 +256,7 @@ fn others(
     let applied = Index(meta.applied).max(snapshot);
     let mut above = Vec::new();
     let mut commands = Vec::new();
+    let mut holes = Vec::new();
     let sealed = fold.others.iter().zip(&survey.segments);
     for (others, segment) in sealed.chain([(&active.contents.others, &survey.segments[survey.active])]) {
         let wanted = others
@@ -264,22 +265,35 @@ fn others(
         for other in wanted {
             let Some(entry) = read_entry(segment, other.position.0).map_err(OpenError::io(&segment.path))?
             else {
-                continue; // damaged since it was folded: a reader finds that too
+                // Damaged since its segment was folded. It has no records.
+                let (first_offset, next_offset) = (Offset(0), Offset(0));
+                let (first_index, last_index) = (other.index, other.index);
+                holes.push(Hole { first_index, last_index, first_offset, next_offset });
+                continue;
             };
             if entry.index > applied { above.push(entry) } else { commands.push(entry) }
         }
     }
+    fold.holes.append(&mut holes);
     Ok((above, commands))
 }
 
+/// The entry whose frame begins at a place; `None` when it is damaged or cannot be read.
 fn read_entry(segment: &Found, position: u64) -> io::Result<Option<Entry>> {
+    let read = |bytes: &mut [u8], position: u64| match segment.file.read_at(bytes, position) {
+        Ok(read) => Ok(read == bytes.len()),
+        Err(error) if is_bad_sector(&error) => Ok(false),
+        Err(error) => Err(error),
+    };
     let mut header = [0; FRAME_HEADER_BYTES];
-    segment.file.read_at(&mut header, position)?;
-    let Ok(header) = FrameHeader::parse(&header) else { return Ok(None) };
+    let whole = read(&mut header, position)?;
+    let Some(header) = FrameHeader::parse(&header).ok().filter(|_| whole) else { return Ok(None) };
+    if position + header.frame_bytes() > segment.file.len()? {
+        return Ok(None);
+    }
     let mut payload = vec![0; header.payload_len as usize];
-    let read = segment.file.read_at(&mut payload, position + FRAME_HEADER_BYTES as u64)?;
-    let intact = read == payload.len() && header.check_payload(&payload);
-    Ok(intact.then(|| header.entry(payload.into())))
+    let whole = read(&mut payload, position + FRAME_HEADER_BYTES as u64)?;
+    Ok((whole && header.check_payload(&payload)).then(|| header.entry(payload.into())))
 }
 
 #[cfg(test)]
