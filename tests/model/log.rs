@@ -109,3 +109,19 @@ fn one_flipped_byte_damages_one_entry() {
     }
     assert!((1..75).contains(&lost), "{lost} of 150 flips hit the last header");
 }
+
+/// A block of a log at rest that cannot be read: only entries in it are damaged, everything else is served.
+#[test]
+fn an_unreadable_block_damages_what_it_holds() {
+    let mut opened = 0;
+    for seed in 0..60 {
+        let mut world = World::new(seed);
+        world.run(&Step::Configure { size: 40 });
+        for _ in 0..6 {
+            world.run(&Step::Append { count: 20, bytes: 500 });
+            world.settle();
+        }
+        opened += u64::from(world.lose_block_and_check());
+    }
+    assert!(opened >= 40, "{opened} of 60 logs opened");
+}

@@ -10,6 +10,9 @@ use caudal_harness::lying_fs::ROOT;
 use super::entries::stored;
 use super::world::{PARTITION, World};
 
+/// What cannot be read when one sector of it cannot.
+const BLOCK_BYTES: u64 = 4096;
+
 /// Where the frames of a segment begin.
 const FRAMES_AT: u64 = 4096;
 
@@ -67,6 +70,30 @@ impl World {
         }
         assert_eq!(found.batches, self.batches_but(&[entry.index], end), "everything else is served");
         recovered.lost_end
+    }
+
+    /// Makes a block of frames at rest unreadable and looks what comes of it; says whether the log opened whole.
+    pub(crate) fn lose_block_and_check(&mut self) -> bool {
+        let (facts, position) = self.place();
+        let path = paths::segment_path(&self.folder(), facts.sequence);
+        let start = position / BLOCK_BYTES * BLOCK_BYTES;
+        self.stop();
+        self.disk_of_test().make_unreadable(&path, start, start + BLOCK_BYTES).expect("a file");
+        let hit = self.entries_within(&facts, start, start + BLOCK_BYTES);
+        let hit: Vec<Index> = hit.into_iter().map(|(entry, _)| entry.index).collect();
+        let at_end = hit.last() == Some(&self.last().0);
+        let recovered = match self.open_damaged() {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                assert!(at_end, "only where the log may end it must be read: {error:?}");
+                return false;
+            }
+        };
+        let end = if recovered.lost_end { recovered.next_offset } else { self.last().1 };
+        assert!(at_end || !recovered.lost_end);
+        let found = read_all(&recovered, end);
+        assert_eq!(found.batches, self.batches_but(&hit, end), "everything else is served");
+        !recovered.lost_end
     }
 
     /// A place among the frames of the log.
