@@ -164,6 +164,14 @@ impl Shard {
             Ok(snapshot) => snapshot,
             Err(why) => return self.node.handle(now, Input::OpenFailed { partition, why }),
         };
+        // A command that cannot be read would leave this broker with other topics than were agreed on.
+        let lost = recovered.holes.iter().find(|hole| hole.last_index > Index(meta.snapshot_index));
+        if let Some(hole) = lost.filter(|_| partition == PartitionId::CONTROL) {
+            let (first, last) = (hole.first_index, hole.last_index);
+            let why =
+                format!("entries {first}..={last} of the control log are damaged: restore the data folder");
+            return self.node.handle(now, Input::OpenFailed { partition, why });
+        }
         for range in recovered.damage.iter() {
             tracing::error!(%partition, first = %range.first, last = %range.last, "stored records are damaged: they are refused, the others are served");
         }
