@@ -43,6 +43,7 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_the_disk() {
     }
     // A run whose faults had no effect proves nothing.
     let count = seeds().count() as u64;
+    eprintln!("{count} lives, {crashes} crashes, {acked} records acknowledged");
     assert!(crashes >= count * 2, "{crashes} crashes in {count} lives");
     assert!(acked >= count * 20, "{acked} records acknowledged in {count} lives");
 }
