@@ -8,6 +8,7 @@ The disk is filled twice: by the broker's own records beside a filler file, and,
 byte. In the end every acknowledged record must be there.
 """
 
+import errno
 import os
 import sys
 import tempfile
@@ -22,11 +23,19 @@ IMAGE, LEFT = 512, 24  # MiB
 def fill(disk, leave):
     """Takes all room but so many MiB. The name of the file that takes it."""
     path = os.path.join(disk.mount, "filler")
-    room = os.statvfs(disk.mount)
-    size = room.f_bavail * room.f_frsize - (leave << 20)
     with open(path, "wb") as filler:
-        os.posix_fallocate(filler.fileno(), 0, size)
-    return path
+        # Room that is freed or promised meanwhile, and the file's own blocks, make the number a guess: step by step.
+        while True:
+            room = os.statvfs(disk.mount)
+            size = min(16 << 20, room.f_bavail * room.f_frsize - (leave << 20))
+            if size < 1 << 20:
+                return path
+            try:
+                os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                return path
 
 
 
