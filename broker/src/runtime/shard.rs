@@ -185,6 +185,10 @@ struct Creating {
     topic: Arc<str>,
     /// The log is made and its creation is being recorded.
     made: bool,
+    /// There was no room for it: it is tried again once a second, until there is.
+    no_room: bool,
+    /// The machine knows that there was no room.
+    told: bool,
     /// The meta log knows the replica already: an earlier start recorded it and its log was never made.
     recorded: Option<PartitionMeta>,
 }
@@ -267,6 +271,7 @@ impl Shard {
         self.ticks += 1;
         if self.ticks.is_multiple_of(SECOND_TICKS) {
             self.touched.append(&mut self.unmarked);
+            self.create_again();
         }
         if self.ticks.is_multiple_of(RETENTION_TICKS) {
             let all: Vec<PartitionId> = self.logs.keys().copied().collect();

@@ -126,7 +126,17 @@ impl Shard {
                 let start = LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM);
                 let voters = Voters { voters, ..Voters::default() };
                 let recorded = recorded.map(|(meta, _)| meta);
-                let creating = Creating { replica, start, voters, config, topic, made: false, recorded };
+                let creating = Creating {
+                    replica,
+                    start,
+                    voters,
+                    config,
+                    topic,
+                    made: false,
+                    no_room: false,
+                    told: false,
+                    recorded,
+                };
                 self.creating.insert(partition, creating);
                 self.job(Owner::Create(partition), Job::Create { partition, start });
             }

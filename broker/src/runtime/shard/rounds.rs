@@ -102,18 +102,30 @@ impl Shard {
     }
 
     fn create_done(&mut self, now: Now, partition: PartitionId, job: &JobDone) {
+        let Some(creating) = self.creating.get_mut(&partition) else { return };
         match job {
-            JobDone::Done => {
-                if let Some(creating) = self.creating.get_mut(&partition) {
-                    creating.made = true;
+            JobDone::Done => creating.made = true,
+            JobDone::NoSpace => {
+                creating.no_room = true;
+                if !std::mem::replace(&mut creating.told, true) {
+                    let why =
+                        "no room on the disk for a new log: free some space, then it is made".to_owned();
+                    self.node.handle(now, Input::OpenFailed { partition, why });
                 }
             }
-            JobDone::NoSpace => {
-                self.creating.remove(&partition);
-                let why =
-                    "no room on the disk for a new log: free some space and restart the broker".to_owned();
-                self.node.handle(now, Input::OpenFailed { partition, why });
+        }
+    }
+
+    /// Logs that there was no room for may find some by now.
+    pub(super) fn create_again(&mut self) {
+        let mut again = Vec::new();
+        for (partition, creating) in &mut self.creating {
+            if std::mem::take(&mut creating.no_room) {
+                again.push((*partition, creating.start));
             }
+        }
+        for (partition, start) in again {
+            self.job(Owner::Create(partition), Job::Create { partition, start });
         }
     }
 
