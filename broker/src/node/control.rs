@@ -36,8 +36,8 @@ impl Node {
     pub(super) fn control_opened(&mut self, boot: &Boot) -> Result<(), String> {
         let Some(control) = &mut self.control else { return Ok(()) };
         control.registering = false;
-        control.applied = boot.applied;
-        control.snapshot = boot.applied;
+        control.applied = boot.group.applied;
+        control.snapshot = boot.group.applied;
         if let Some(snapshot) = &boot.snapshot {
             control.catalog = Catalog::restore(snapshot).map_err(|error| error.to_string())?;
         }

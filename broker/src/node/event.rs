@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use caudal_proto::batch::Header;
 
+use crate::consensus;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
-use crate::log::{Entry, LogStart, SegmentFacts, Voters};
+use crate::log::{Entry, SegmentFacts, Voters};
 use crate::refusal::Refusal;
 use crate::state::{Catalog, ProducerFrame, TopicConfig};
 use crate::state::{Reply as ControlReply, Request as ControlRequest};
@@ -148,32 +149,10 @@ pub enum Input {
 /// What a log's folder and the meta log know of a partition when it opens.
 #[derive(Debug, Clone)]
 pub struct Boot {
-    /// This node's replica.
-    pub replica: ReplicaId,
-    /// The term.
-    pub term: Term,
-    /// The vote in it; 0 for none.
-    pub vote: u64,
-    /// The commit index, at most `last_index`.
-    pub commit: Index,
-    /// The index that `voters` and the snapshot contain.
-    pub applied: Index,
-    /// The configuration at `applied`.
-    pub voters: Voters,
-    /// Where the log begins.
-    pub start: LogStart,
-    /// The last entry.
-    pub last_index: Index,
-    /// The first index of each term the log holds.
-    pub terms: Vec<(Index, Term)>,
-    /// The offset of the next record.
-    pub next_offset: Offset,
-    /// The append time of the last entry.
-    pub append_time: i64,
+    /// What its Raft group starts from; `applied` is what `voters` and the snapshot contain.
+    pub group: consensus::Boot,
     /// The producers' batches, in log order.
     pub producers: Vec<ProducerFrame>,
-    /// Every entry above `applied` that is not a batch.
-    pub entries: Vec<Entry>,
     /// Commands that are applied and not in the snapshot.
     pub commands: Vec<Entry>,
     /// The newest snapshot of the state machine, if there is one.

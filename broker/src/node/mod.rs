@@ -367,25 +367,12 @@ impl Node {
     }
 }
 
-/// The boot of a replica's Raft group, from what the disk knows.
-fn raft_boot(boot: &Boot) -> consensus::Boot {
-    // Everything up to the commit index is applied at start, but for entries that still have an effect here: those
-    // are handed out again.
+/// What a replica's Raft group starts from. Everything up to the commit index is applied at start, but for entries that
+/// still have an effect here: those are handed out again.
+fn raft_boot(boot: consensus::Boot) -> consensus::Boot {
     let unapplied = boot.entries.iter().map(|entry| entry.index).find(|index| *index > boot.applied);
     let commit = boot.commit.min(boot.last_index);
     let applied = unapplied.map_or(commit, Index::prev).min(commit).max(boot.applied.min(commit));
-    consensus::Boot {
-        replica: boot.replica,
-        term: boot.term,
-        vote: boot.vote,
-        commit,
-        applied,
-        voters: boot.voters.clone(),
-        start: boot.start,
-        last_index: boot.last_index,
-        terms: boot.terms.clone(),
-        next_offset: boot.next_offset,
-        append_time: boot.append_time,
-        entries: boot.entries.iter().filter(|entry| entry.index > applied).cloned().collect(),
-    }
+    let entries = boot.entries.into_iter().filter(|entry| entry.index > applied).collect();
+    consensus::Boot { commit, applied, entries, ..boot }
 }

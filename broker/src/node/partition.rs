@@ -93,7 +93,7 @@ impl Partition {
     }
 
     pub(super) fn show_what_is_left(&mut self, boot: &Boot) {
-        self.left = Some((boot.start.log_start, boot.next_offset, boot.term));
+        self.left = Some((boot.group.start.log_start, boot.group.next_offset, boot.group.term));
     }
 
     /// What readers may know, if it is not what they know already.
@@ -137,24 +137,26 @@ impl Partition {
 }
 
 impl Live {
-    pub(super) fn new(mut boot: Boot, election_ticks: usize) -> Result<Live, String> {
+    pub(super) fn new(boot: Boot, election_ticks: usize) -> Result<Live, String> {
         let mut producers = Producers::default();
-        for frame in std::mem::take(&mut boot.producers) {
+        for frame in boot.producers {
             // What is not known to be committed may still be cut.
-            if frame.index <= boot.commit { producers.fold(frame) } else { producers.append(frame) }
+            if frame.index <= boot.group.commit { producers.fold(frame) } else { producers.append(frame) }
         }
+        let (log_start, written, commit) =
+            (boot.group.start.log_start, boot.group.last_index, boot.group.commit);
         Ok(Live {
-            replica: Replica::new(raft_boot(&boot), election_ticks)?,
+            replica: Replica::new(raft_boot(boot.group), election_ticks)?,
             producers,
             waiters: Waiters::default(),
-            log_start: boot.start.log_start,
-            written: boot.last_index,
+            log_start,
+            written,
             uncommitted_bytes: 0,
             log_start_on_its_way: None,
             sizes: VecDeque::new(),
             leading: None,
-            high_watermark: boot.start.log_start,
-            kept_commit: boot.commit,
+            high_watermark: log_start,
+            kept_commit: commit,
         })
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
-use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
+use crate::consensus::{self, FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
 use crate::log::{
@@ -290,7 +290,7 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
     // The recorded commit index is lazy; what is applied, or cut from the log, was committed.
     let applied = meta.applied.max(meta.snapshot_index);
     let commit = Index(meta.commit.max(applied)).max(meta.start().first_index.prev());
-    Boot {
+    let group = consensus::Boot {
         replica: ReplicaId(meta.replica_id),
         term,
         vote,
@@ -302,8 +302,11 @@ fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes:
         terms: std::mem::take(&mut recovered.terms),
         next_offset: recovered.next_offset,
         append_time: recovered.append_time,
-        producers: std::mem::take(&mut recovered.producers),
         entries: std::mem::take(&mut recovered.control),
+    };
+    Boot {
+        group,
+        producers: std::mem::take(&mut recovered.producers),
         commands: std::mem::take(&mut recovered.commands),
         snapshot,
         lost_end: recovered.lost_end,
