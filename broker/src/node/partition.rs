@@ -228,6 +228,8 @@ impl Live {
         let leads = self.replica.is_leader().then(|| self.replica.term());
         if self.leading.is_some() && self.leading != leads {
             self.waiters.fail(&Refusal::UnknownOutcome, out);
+            // What this leader proposed may be cut: the next one asks anew.
+            self.log_start_on_its_way = None;
         }
         self.leading = leads;
         if !self.replica.is_ready_leader() {
