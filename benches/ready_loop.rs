@@ -5,7 +5,7 @@ mod settings;
 
 use batches::batch_of_bytes;
 use caudal_broker::consensus::{Boot, FIRST_INDEX, FOUNDING_TERM, Proposal, Replica};
-use caudal_broker::ids::{Offset, PartitionId, ReplicaId};
+use caudal_broker::ids::{PartitionId, ReplicaId};
 use caudal_broker::log::{Kind, LogStart, Voters};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -16,6 +16,7 @@ const NOW_MS: i64 = 1_700_000_000_000;
 
 fn leader() -> Replica {
     let boot = Boot {
+        partition: PartitionId::CONTROL,
         replica: ReplicaId(1),
         term: FOUNDING_TERM,
         vote: 0,
@@ -25,8 +26,7 @@ fn leader() -> Replica {
         start: LogStart::genesis(PartitionId::CONTROL, FIRST_INDEX, FOUNDING_TERM),
         last_index: FIRST_INDEX.prev(),
         terms: Vec::new(),
-        next_offset: Offset(0),
-        append_time: 0,
+        places: Vec::new(),
         entries: Vec::new(),
     };
     let mut replica = Replica::new(boot, 10).expect("a replica starts");

@@ -34,7 +34,7 @@ impl ScratchLog {
         let mut disk = Disk::new(Arc::clone(&fs), folder.path().to_owned(), meta);
         let round = Round {
             meta: vec![MetaChange { partition, what: created }],
-            jobs: vec![Job::Create { partition, start }],
+            jobs: vec![Job::Create { partition, start, producers: Vec::new() }],
             ..Round::default()
         };
         disk.run(vec![round]).expect("a log is made");

@@ -201,3 +201,21 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Threads that a broker may be told to use.
 pub const SHARDS_MAX: u32 = 1024;
+
+/// Bytes of applied entries that a leader keeps in memory for each partition, for followers that are a little behind.
+pub const RECENT_ENTRIES_BYTES: usize = 2 * 1024 * 1024;
+
+/// Ticks that a replica lives through in one of the shard's while its leader's broker does not answer.
+pub const FAST_TICKS: usize = 4;
+
+/// A replica that is to vote is taken for caught up when it lacks no more entries than this.
+pub const CAUGHT_UP_ENTRIES: u64 = 64;
+
+/// Ticks that a leader leads before it hands over to the replica that is meant to lead.
+pub const BALANCE_TICKS: u64 = 300;
+
+/// Ticks between two times that a leader tells all about its partitions, also where nothing changed.
+pub const STATUS_TICKS: u64 = 50;
+
+/// Ticks that an orderly stop waits for other replicas to take over.
+pub const HAND_OVER_TICKS: u64 = 30;

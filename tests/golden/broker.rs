@@ -48,7 +48,7 @@ impl Broker {
         let mut disk = Disk::new(Arc::clone(fs), root.to_owned(), meta);
         disk.sweep().map_err(|error| error.to_string())?;
         let shards = (0..).zip(recovered).map(|(number, recovered)| {
-            let identity = Identity { node_uuid: uuid::Uuid::from_u128(7), address: "127.0.0.1:7171".into() };
+            let identity = Identity::alone(uuid::Uuid::from_u128(7), "127.0.0.1:7171".into());
             let defaults = TopicDefaults::default();
             let node = Options {
                 shard: ShardId(number),
@@ -114,6 +114,7 @@ impl Broker {
             }
             Effect::Reply { .. } | Effect::Configured { .. } | Effect::Catalog(_) | Effect::Registered(_) => {
             }
+            Effect::Send { .. } | Effect::Statuses(_) | Effect::Read(_) => {}
         }
     }
 

@@ -27,6 +27,9 @@ pub(crate) fn effect(names: &Names, effect: &Effect) -> String {
         Effect::Deleted { partition } => format!("deleted {}", names.partition(*partition)),
         Effect::Catalog(catalog) => format!("catalog {}", topics(catalog)),
         Effect::Registered(node) => format!("registered as node {node}"),
+        Effect::Send { to, .. } => format!("send to node {to}"),
+        Effect::Statuses(statuses) => format!("{} statuses", statuses.len()),
+        Effect::Read(read) => format!("read {} {}..{}", names.partition(read.partition), read.from, read.to),
     }
 }
 
@@ -47,9 +50,11 @@ fn answer(names: &Names, reply: &Reply) -> String {
         Reply::Produced(Ok(receipt)) => return appended(names, receipt),
         Reply::Trimmed(Ok((before, after))) => return format!("log start {before} -> {after}"),
         Reply::Control(Ok(reply)) => control(reply),
-        Reply::Produced(Err(refusal)) | Reply::Trimmed(Err(refusal)) | Reply::Control(Err(refusal)) => {
-            refused(refusal)
-        }
+        Reply::Transferring(Ok(())) => "transferring".to_owned(),
+        Reply::Produced(Err(refusal))
+        | Reply::Trimmed(Err(refusal))
+        | Reply::Transferring(Err(refusal))
+        | Reply::Control(Err(refusal)) => refused(refusal),
     };
     names.shorten(&text)
 }
@@ -126,11 +131,11 @@ fn published(view: &Published) -> String {
 
 fn letter(names: &Names, message: &ShardMessage) -> String {
     match message {
-        ShardMessage::Assign { partition, replica, .. } => {
-            format!("assign {} replica={replica}", names.partition(*partition))
+        ShardMessage::Assign { partition, seats, .. } => {
+            format!("assign {} replica={}", names.partition(*partition), seats.here)
         }
-        ShardMessage::Configure { partition, .. } => format!("configure {}", names.partition(*partition)),
-        ShardMessage::Delete { partition } => format!("delete {}", names.partition(*partition)),
+        ShardMessage::Delete { partition, .. } => format!("delete {}", names.partition(*partition)),
+        ShardMessage::Draining(nodes) => format!("draining {nodes:?}"),
         ShardMessage::Registered(node) => format!("registered as node {node}"),
     }
 }
@@ -176,6 +181,10 @@ fn field(what: &MetaField) -> String {
         MetaField::Durable { index, term } => format!("durable={index} of term {term}"),
         MetaField::LowerDurable { index, term } => format!("durable lowered to {index} of term {term}"),
         MetaField::Snapshot { index, term } => format!("snapshot={index} of term {term}"),
+        MetaField::Jumped(jumped) => {
+            let start = jumped.start;
+            format!("jumped to generation {} first-index={}", start.generation, start.first_index)
+        }
         MetaField::Removed => "removed".to_owned(),
     }
 }
@@ -195,6 +204,9 @@ fn job(names: &Names, job: &Job) -> String {
             let files: Vec<String> =
                 files.iter().map(|file| names.shorten(&file.display().to_string())).collect();
             format!("remove {}", files.join(" "))
+        }
+        Job::RemoveGeneration { partition, generation } => {
+            format!("remove generation {generation} of {}", names.partition(*partition))
         }
         Job::RemoveLog { partition } => format!("remove log {}", names.partition(*partition)),
     }

@@ -43,7 +43,10 @@ fn create(number: i32) -> Round {
     let (replica, voters) = (ReplicaId(1), Voters::default());
     let start = start(number, 1);
     let created = change(number, MetaField::Created { replica, start, voters, term: Term(5) });
-    Round { jobs: vec![Job::Create { partition: partition(number), start }], ..created }
+    Round {
+        jobs: vec![Job::Create { partition: partition(number), start, producers: Vec::new() }],
+        ..created
+    }
 }
 
 fn state(index: u64) -> Bytes {
@@ -74,7 +77,10 @@ fn script() -> Vec<Vec<Round>> {
         vec![create(1), create(2)],
         vec![job(prepare), snapshot(0, 9)],
         vec![snapshot_made(0, 9, 0)],
-        vec![snapshot(0, 12), job(Job::Create { partition: partition(1), start: next })],
+        vec![
+            snapshot(0, 12),
+            job(Job::Create { partition: partition(1), start: next, producers: Vec::new() }),
+        ],
         vec![snapshot_made(0, 12, 9), change(1, MetaField::Start(next))],
         vec![change(2, MetaField::Removed)],
         vec![job(Job::RemoveLog { partition: partition(2) })],

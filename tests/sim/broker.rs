@@ -57,10 +57,7 @@ impl Broker {
                     shard: ShardId(number as u32),
                     shards: SHARDS,
                     seed,
-                    identity: Identity {
-                        node_uuid: uuid::Uuid::from_u128(7),
-                        address: "127.0.0.1:7171".into(),
-                    },
+                    identity: Identity::alone(uuid::Uuid::from_u128(7), "127.0.0.1:7171".into()),
                     defaults: TopicDefaults::default(),
                     snapshot_entries: 6,
                 },
@@ -139,6 +136,7 @@ impl Broker {
             }
             Effect::Catalog(catalog) => self.catalog = Some(catalog),
             Effect::Registered(node) => self.node = Some(node),
+            Effect::Send { .. } | Effect::Statuses(_) | Effect::Read(_) => {}
         }
     }
 

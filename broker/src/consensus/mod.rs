@@ -18,12 +18,18 @@
 //!   between index and offset. Entries that Raft makes by itself take offset and time from the entry before.
 
 mod context;
+mod lead;
+mod places;
+mod recent;
 mod replica;
 mod store;
 mod terms;
+mod wire;
 
-pub use replica::{Proposal, Ready, Replica};
+pub use lead::{Change, Follower};
+pub use replica::{Jump, Proposal, Ready, Replica};
 pub use store::Boot;
+pub use wire::{APPEND, SNAPSHOT, voters_from_peer, voters_to_peer};
 
 /// The first index of every partition's log. Raft starts a replica that knows nothing at 0, so an empty replica is
 /// always behind the first entry and receives a snapshot first: one way to learn voters, offsets and producers.

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use caudal_proto::peer;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChange, ConfChangeV2, Message, MessageType};
 use raft::{Config, RawNode, StateRole};
 
 use super::context::to_raft;
-use super::store::{Boot, Store, voters};
-use crate::ids::{Index, Offset, ReplicaId, Term};
+use super::store::{Boot, Store};
+use super::wire::{from_peer, to_peer, voters};
+use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{PEER_MESSAGE_BYTES_MAX, PEER_MESSAGES_IN_FLIGHT};
 use crate::log::{Entry, Kind, Voters};
 
@@ -36,13 +38,30 @@ pub struct Ready {
     /// A new term or vote.
     pub hard_state: Option<(Term, u64)>,
     /// To be sent at once.
-    pub messages: Vec<Message>,
+    pub messages: Vec<peer::Message>,
     /// To be applied, in order. Batches that were in the log at start are left out.
     pub committed: Vec<Entry>,
     /// Everything up to here is committed and handed out.
     pub committed_to: Option<Index>,
     /// Entries to be read from the log for a follower, from the first index to before the second.
     pub fetches: Vec<(Index, Index)>,
+    /// The log begins elsewhere: this life ends, and the next one starts from what is told here.
+    pub jump: Option<Jump>,
+}
+
+/// A leader's word that the log goes on behind `index`, where this replica's own does not reach or has other entries.
+#[derive(Debug, Clone)]
+pub struct Jump {
+    /// The last entry that is not needed any more.
+    pub index: Index,
+    /// Its term.
+    pub entry_term: Term,
+    /// The voters that the leader knew.
+    pub voters: Voters,
+    /// The term.
+    pub term: Term,
+    /// The vote in it; 0 for none.
+    pub vote: u64,
 }
 
 struct Unpersisted {
@@ -55,12 +74,13 @@ struct Unpersisted {
 
 /// One replica of one partition.
 pub struct Replica {
+    partition: PartitionId,
     raw: RawNode<Store>,
     unpersisted: VecDeque<Unpersisted>,
     /// Messages that a completed sync set free.
     freed: Vec<Message>,
-    /// Why Raft wants the entries that are being read, oldest first.
-    fetching: VecDeque<raft::GetEntriesContext>,
+    /// Why Raft wants the entries that are being read, with the first index of each.
+    fetching: Vec<(Index, raft::GetEntriesContext)>,
     /// Term and vote as last handed out.
     hard_state: (Term, u64),
     /// Offset and time behind the last entry proposed, which may not have come out of a `Ready` yet.
@@ -91,18 +111,32 @@ impl Replica {
             ..Default::default()
         };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
-        let hard_state = (boot.term, boot.vote);
+        let (hard_state, partition) = ((boot.term, boot.vote), boot.partition);
         let store = Store::new(boot);
         let proposed = (store.next_offset(), store.append_time());
         let raw = RawNode::new(&config, store, &logger).map_err(|error| error.to_string())?;
         Ok(Replica {
+            partition,
             raw,
             unpersisted: VecDeque::new(),
             freed: Vec::new(),
-            fetching: VecDeque::new(),
+            fetching: Vec::new(),
             hard_state,
             proposed,
         })
+    }
+
+    pub(super) fn raw(&self) -> &RawNode<Store> {
+        &self.raw
+    }
+
+    pub(super) fn raw_mut(&mut self) -> &mut RawNode<Store> {
+        &mut self.raw
+    }
+
+    /// Whether everything handed out to be written is synced.
+    pub(super) fn is_persisted(&self) -> bool {
+        self.unpersisted.is_empty()
     }
 
     /// A tenth of a second has passed. Whether there may be something to do.
@@ -112,19 +146,15 @@ impl Replica {
 
     /// Stands for election at once, where it is the only voter and nothing of its own is unsynced.
     pub fn campaign_if_alone(&mut self) -> Result<(), String> {
-        let alone = {
-            let voters = self.raw.raft.prs().conf().to_conf_state();
-            voters.voters == [self.raw.raft.id] && voters.voters_outgoing.is_empty()
-        };
-        if alone && self.unpersisted.is_empty() {
+        if self.is_alone() && self.unpersisted.is_empty() {
             self.raw.campaign().map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
-    /// A peer's message. A leader's own proposals never come this way.
-    pub fn step(&mut self, message: Message) {
-        if message.get_msg_type() != MessageType::MsgPropose {
+    /// A peer's message; one that no peer may send is dropped.
+    pub fn step(&mut self, message: peer::Message) {
+        if let Some(message) = from_peer(message) {
             // What Raft refuses here is a late or foreign message; dropping it is the protocol.
             let _ = self.raw.step(message);
         }
@@ -177,19 +207,40 @@ impl Replica {
         !self.freed.is_empty() || self.raw.store().has_wanted() || self.raw.has_ready()
     }
 
+    /// A leader's word that the log begins elsewhere, taken and not carried out.
+    fn jump(&self) -> Option<Jump> {
+        let snapshot = self.raw.snap()?.get_metadata();
+        Some(Jump {
+            index: Index(snapshot.index),
+            entry_term: Term(snapshot.term),
+            voters: voters(snapshot.get_conf_state()),
+            term: self.term(),
+            vote: self.raw.raft.vote,
+        })
+    }
+
     /// One turn of the loop. Call until [`Replica::has_ready`] is false.
     ///
     /// # Errors
     /// The log would differ from the leader's, or holds what this version does not know: the partition must stop.
     pub fn ready(&mut self) -> Result<Ready, String> {
-        let mut out = Ready { messages: std::mem::take(&mut self.freed), ..Ready::default() };
-        for wanted in self.raw.mut_store().take_wanted() {
-            out.fetches.push((wanted.from, wanted.to));
-            self.fetching.push_back(wanted.context);
-        }
-        if !self.raw.has_ready() {
+        let mut out = Ready { jump: self.jump(), ..Ready::default() };
+        if out.jump.is_some() {
             return Ok(out);
         }
+        for wanted in self.raw.mut_store().take_wanted() {
+            out.fetches.push((wanted.from, wanted.to));
+            self.fetching.push((wanted.from, wanted.context));
+        }
+        let mut messages = std::mem::take(&mut self.freed);
+        if self.raw.has_ready() {
+            self.take_ready(&mut out, &mut messages)?;
+        }
+        out.messages = messages.into_iter().filter_map(|message| to_peer(self.partition, message)).collect();
+        Ok(out)
+    }
+
+    fn take_ready(&mut self, out: &mut Ready, messages: &mut Vec<Message>) -> Result<(), String> {
         let mut ready = self.raw.ready();
         let number = ready.number();
         let entries = ready.take_entries();
@@ -208,8 +259,8 @@ impl Replica {
         if changes_term_or_vote {
             held.extend(at_once);
         } else {
-            out.messages.extend(at_once);
-            self.let_heartbeat_answers_pass(&mut held, &mut out.messages);
+            messages.extend(at_once);
+            self.let_heartbeat_answers_pass(&mut held, messages);
         }
         if must_write {
             out.number = Some(number);
@@ -218,17 +269,18 @@ impl Replica {
             last.covers = number;
             last.held.extend(held);
         } else {
-            out.messages.extend(held);
+            messages.extend(held);
             self.raw.on_persist_ready(number);
         }
         if let Some(to) = committed_to {
-            out.committed = self.raw.mut_store().settle(to);
+            let keep = self.is_leader() && !self.is_alone();
+            out.committed = self.raw.mut_store().settle(to, keep);
             out.committed_to = committed_to;
             self.raw.advance_apply_to(to.0);
         }
         let store = self.raw.store();
         self.proposed = (store.next_offset(), store.append_time());
-        Ok(out)
+        Ok(())
     }
 
     fn let_heartbeat_answers_pass(&self, held: &mut Vec<Message>, now: &mut Vec<Message>) {
@@ -242,13 +294,17 @@ impl Replica {
         now.extend::<Vec<Message>>(pass);
     }
 
-    /// The entries of the oldest of the [`Ready::fetches`] have been read; none when they cannot be.
-    pub fn fetched(&mut self, entries: Vec<Entry>) {
-        if let Some(context) = self.fetching.pop_front() {
-            self.raw.mut_store().fetched(entries);
+    /// The entries from `from` on, one of the [`Ready::fetches`], have been read; none when they cannot be.
+    pub fn fetched(&mut self, from: Index, entries: Vec<Entry>) {
+        let Some(at) = self.fetching.iter().position(|(first, _)| *first == from) else { return };
+        let (_, context) = self.fetching.swap_remove(at);
+        let read = !entries.is_empty();
+        self.raw.mut_store().fetched(from, entries);
+        // Without entries Raft would only ask for them again, at once and for ever.
+        if read {
             self.raw.on_entries_fetched(context);
-            self.raw.mut_store().forget_fetched();
         }
+        self.raw.mut_store().forget_fetched();
     }
 
     /// Applies a committed change of voters; the configuration from there, to be made durable with its index.
@@ -339,6 +395,17 @@ impl Replica {
     /// The configuration in force.
     pub fn voters(&self) -> Voters {
         voters(&self.raw.raft.prs().conf().to_conf_state())
+    }
+
+    /// Whether it is the only voter, and there is no learner.
+    fn is_alone(&self) -> bool {
+        let conf = self.raw.store().conf();
+        conf.voters == [self.raw.raft.id] && conf.voters_outgoing.is_empty() && conf.learners.is_empty()
+    }
+
+    /// The first index that the log holds for Raft.
+    pub fn first_index(&self) -> Index {
+        self.raw.store().first_index()
     }
 
     /// The log begins at `first` from here on; entries below it are applied.

@@ -1,23 +1,28 @@
 //! What Raft may ask of the log, answered from memory.
 //!
-//! The store holds the terms of all entries and, whole, the entries above `applied`: those are not settled, Raft may
-//! still cut them, and the node still applies them. It never touches the disk: older entries that a follower needs are
+//! The store holds the terms of all entries and, whole, the entries above `applied`: Raft may still cut them, and the
+//! node still applies them; a leader keeps some of those before for followers that are a little behind. It never touches the disk: older entries that a follower needs are
 //! asked for ([`Store::take_wanted`]) and come back later ([`Store::fetched`]).
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use raft::eraftpb::{self, ConfState, HardState};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use super::context::{Before, from_raft, stub, to_raft};
+use super::places::Places;
+use super::recent::Recent;
 use super::terms::Terms;
-use crate::ids::{Index, Offset, ReplicaId, Term};
-use crate::log::{Entry, LogStart, Voters};
+use super::wire::conf_state;
+use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
+use crate::log::{Entry, LogStart, Place, Voters};
 
 /// What a replica starts from.
 #[derive(Debug, Clone)]
 pub struct Boot {
+    /// Whose it is.
+    pub partition: PartitionId,
     /// This replica.
     pub replica: ReplicaId,
     /// The term, at least the last entry's.
@@ -36,10 +41,8 @@ pub struct Boot {
     pub last_index: Index,
     /// The first index of each term.
     pub terms: Vec<(Index, Term)>,
-    /// The offset of the record behind the last entry.
-    pub next_offset: Offset,
-    /// The append time of the last entry.
-    pub append_time: i64,
+    /// What the entries from `commit` to the last leave behind, that of `commit` first.
+    pub places: Vec<Place>,
     /// The entries above `applied` that are not batches.
     pub entries: Vec<Entry>,
 }
@@ -49,16 +52,18 @@ pub(super) struct Store {
     hard_state: HardState,
     conf: ConfState,
     terms: Terms,
-    /// Entries above `settled`, without gaps but for batches that were in the log at start.
+    /// Entries above `applied`, without gaps but for batches that were in the log at start.
     tail: VecDeque<Entry>,
-    /// What the entry before the tail leaves behind.
-    settled: Before,
-    /// What the last entry leaves behind.
-    end: Before,
+    /// Where the entries above commit end.
+    places: Places,
+    /// Applied entries that a follower may still need.
+    recent: Recent,
     /// Settled entries that came from the disk for a follower; answered once more and forgotten.
     fetched: Vec<Entry>,
     /// Settled entries that Raft wants to send. Behind a cell because Raft asks through a shared reference.
     wanted: RefCell<Vec<Wanted>>,
+    /// The first index of each read that is asked for or under way.
+    reading: RefCell<BTreeSet<Index>>,
 }
 
 /// Entries that are to be read from the disk, and Raft's reason.
@@ -69,41 +74,21 @@ pub(super) struct Wanted {
     pub(super) context: GetEntriesContext,
 }
 
-fn conf_state(voters: &Voters) -> ConfState {
-    ConfState {
-        voters: voters.voters.clone(),
-        learners: voters.learners.clone(),
-        voters_outgoing: voters.voters_outgoing.clone(),
-        learners_next: voters.learners_next.clone(),
-        auto_leave: voters.auto_leave,
-        ..Default::default()
-    }
-}
-
-pub(super) fn voters(conf: &ConfState) -> Voters {
-    Voters {
-        voters: conf.voters.clone(),
-        learners: conf.learners.clone(),
-        voters_outgoing: conf.voters_outgoing.clone(),
-        learners_next: conf.learners_next.clone(),
-        auto_leave: conf.auto_leave,
-    }
-}
-
 impl Store {
     pub(super) fn new(boot: Boot) -> Store {
         let hard_state =
             HardState { term: boot.term.0, vote: boot.vote, commit: boot.commit.0, ..Default::default() };
-        let end = Before { next_offset: boot.next_offset, append_time: boot.append_time };
+        let places = Places::new(boot.commit, &boot.places);
         Store {
             hard_state,
             conf: conf_state(&boot.voters),
             terms: Terms::new(boot.start.first_index, boot.start.prev_term, boot.last_index, boot.terms),
             tail: boot.entries.into(),
-            settled: end,
-            end,
+            places,
+            recent: Recent::default(),
             fetched: Vec::new(),
             wanted: RefCell::new(Vec::new()),
+            reading: RefCell::new(BTreeSet::new()),
         }
     }
 
@@ -113,15 +98,20 @@ impl Store {
 
     /// The offset that the next record takes, behind everything that is in the log.
     pub(super) fn next_offset(&self) -> Offset {
-        self.end.next_offset
+        self.places.end().next_offset
     }
 
     pub(super) fn append_time(&self) -> i64 {
-        self.end.append_time
+        self.places.end().append_time
     }
 
     pub(super) fn set_conf(&mut self, conf: ConfState) {
         self.conf = conf;
+    }
+
+    /// The configuration in force.
+    pub(super) fn conf(&self) -> &ConfState {
+        &self.conf
     }
 
     /// Takes entries of a `Ready`, cutting what they replace; gives them back as the log writes them.
@@ -132,16 +122,17 @@ impl Store {
             if index <= self.terms.last() {
                 self.truncate(index);
             }
-            let entry = from_raft(raft, self.end)
+            let before = self.places.end();
+            let entry = from_raft(raft, before)
                 .ok_or_else(|| format!("entry {index} carries a context that this version does not know"))?;
-            if entry.base_offset != self.end.next_offset {
+            if entry.base_offset != before.next_offset {
                 return Err(format!(
                     "entry {index} begins at offset {}, the log goes on at {}",
-                    entry.base_offset, self.end.next_offset
+                    entry.base_offset, before.next_offset
                 ));
             }
             self.terms.push(index, entry.term);
-            self.end = Before::of(&entry);
+            self.places.push(Before::of(&entry));
             self.tail.push_back(entry.clone());
             entries.push(entry);
         }
@@ -153,30 +144,35 @@ impl Store {
             self.tail.pop_back();
         }
         self.terms.truncate(from);
-        self.end = self.tail.back().map_or(self.settled, Before::of);
+        self.places.truncate(from);
     }
 
-    /// The entries up to `to` are applied: gives back those of the tail and forgets them.
-    pub(super) fn settle(&mut self, to: Index) -> Vec<Entry> {
+    /// The entries up to `to` are applied: gives back those of the tail. `keep` says that followers may need them.
+    pub(super) fn settle(&mut self, to: Index, keep: bool) -> Vec<Entry> {
         let count = self.tail.partition_point(|entry| entry.index <= to);
-        if let Some(last) = count.checked_sub(1).and_then(|last| self.tail.get(last)) {
-            self.settled = Before::of(last);
+        self.places.settle(to);
+        let settled: Vec<Entry> = self.tail.drain(..count).collect();
+        if keep {
+            self.recent.extend(&settled);
+        } else {
+            self.recent.clear();
         }
-        self.tail.drain(..count).collect()
+        settled
     }
 
-    /// The offset behind the entry at `index`, where `index` is `applied` or above.
+    /// The offset behind the entry at `index`, which is committed and not below the last one applied.
     pub(super) fn offset_after(&self, index: Index) -> Offset {
-        let count = self.tail.partition_point(|entry| entry.index <= index);
-        count
-            .checked_sub(1)
-            .and_then(|last| self.tail.get(last))
-            .map_or(self.settled.next_offset, Entry::next_offset)
+        self.places.after(index).next_offset
     }
 
     /// The log begins at `first` from here on.
     pub(super) fn compact(&mut self, first: Index) {
         self.terms.compact(first);
+    }
+
+    /// The first index that the log holds.
+    pub(super) fn first_index(&self) -> Index {
+        self.terms.first()
     }
 
     /// What Raft asked for and did not get.
@@ -188,8 +184,9 @@ impl Store {
         !self.wanted.borrow().is_empty()
     }
 
-    /// Entries from the disk. Those that have been cut since are of no use and dropped.
-    pub(super) fn fetched(&mut self, entries: Vec<Entry>) {
+    /// Entries from the disk, from `from` on. Those that have been cut since are of no use and dropped.
+    pub(super) fn fetched(&mut self, from: Index, entries: Vec<Entry>) {
+        self.reading.borrow_mut().remove(&from);
         self.fetched = entries;
         self.fetched.retain(|entry| self.terms.get(entry.index) == Some(entry.term));
     }
@@ -204,7 +201,9 @@ impl Store {
     }
 
     fn find_to_send(&self, index: u64) -> Option<&Entry> {
-        self.find(index).or_else(|| self.fetched.iter().find(|entry| entry.index.0 == index))
+        self.find(index)
+            .or_else(|| self.recent.get(Index(index)))
+            .or_else(|| self.fetched.iter().find(|entry| entry.index.0 == index))
     }
 }
 
@@ -233,7 +232,11 @@ impl Storage for Store {
                 match self.find_to_send(index) {
                     Some(entry) => to_raft(entry),
                     None if entries.is_empty() => {
-                        self.wanted.borrow_mut().push(Wanted { from: Index(low), to: Index(high), context });
+                        // Raft asks again with every sign of life of the follower.
+                        if self.reading.borrow_mut().insert(Index(low)) {
+                            let (from, to) = (Index(low), Index(high));
+                            self.wanted.borrow_mut().push(Wanted { from, to, context });
+                        }
                         return Err(StorageError::LogTemporarilyUnavailable.into());
                     }
                     None => break,
@@ -269,7 +272,15 @@ impl Storage for Store {
         Ok(self.terms.last().0)
     }
 
+    /// The place before the log's first entry, with the voters in force: what has been applied since then and is no
+    /// part of the log any more travels beside, and entries that a replica has applied with it are not applied again.
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+        let before = self.terms.first().prev();
+        let term = self.terms.get(before).ok_or(StorageError::SnapshotTemporarilyUnavailable)?;
+        let mut snapshot = eraftpb::Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        (metadata.index, metadata.term) = (before.0, term.0);
+        metadata.set_conf_state(self.conf.clone());
+        Ok(snapshot)
     }
 }

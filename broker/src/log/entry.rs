@@ -37,6 +37,15 @@ impl Kind {
     }
 }
 
+/// What an entry leaves behind for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The offset of the next record.
+    pub next_offset: Offset,
+    /// Its append time: the next one's is not lower.
+    pub append_time: i64,
+}
+
 /// One entry. A frame is a pure function of it and of the frame before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -318,6 +318,23 @@ fn write_file(fs: &dyn Fs, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_at(&[IoSlice::new(bytes)], 0)
 }
 
+/// Writes down the producers of a log that begins behind `base`, durably: no frame of it says who they are. The file is
+/// the `.idx` of a segment 0, which there never is.
+pub(super) fn write_producers(
+    fs: &dyn Fs,
+    dir: &Path,
+    header: &SegmentHeader,
+    base: Tip,
+    producers: &[ProducerFrame],
+) -> io::Result<()> {
+    let mut fold = ProducerFold::default();
+    producers.iter().for_each(|batch| fold.push(*batch));
+    let path = paths::index_path(dir, header.sequence);
+    write_file(fs, &path, &encode(header, &Contents::empty(base, fold)))?;
+    fs.open(&path, OpenMode::ReadWrite)?.sync()?;
+    fs.sync_dir(dir)
+}
+
 /// Reads a segment's `.idx` file; `None` when there is none or it is not to be believed.
 pub(super) fn read(fs: &dyn Fs, dir: &Path, header: &SegmentHeader) -> Option<Contents> {
     let file = fs.open(&paths::index_path(dir, header.sequence), OpenMode::Read).ok()?;

@@ -122,6 +122,23 @@ pub struct MetaChange {
     pub what: MetaField,
 }
 
+/// What a log that begins elsewhere makes of its meta record: all of it at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jumped {
+    /// Where the new generation begins. What is before counts as committed and durable.
+    pub start: LogStart,
+    /// The configuration, and the index up to which changes are in it.
+    pub voters: Voters,
+    /// See `voters`; it may lie behind the log's first index.
+    pub applied: Index,
+    /// The term.
+    pub term: Term,
+    /// The replica voted for in it; 0 for none.
+    pub vote: u64,
+    /// The state machine's snapshot that comes with it: index, or 0, and term.
+    pub snapshot: (Index, Term),
+}
+
 /// What changes in a [`PartitionMeta`]. Those that must be durable before the round completes say so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetaField {
@@ -175,6 +192,8 @@ pub enum MetaField {
         /// Its term.
         term: Term,
     },
+    /// The log goes on in another generation, with everything that belongs to it; durable before that is used.
+    Jumped(Box<Jumped>),
     /// The partition is deleted; durable before its folder goes.
     Removed,
 }
@@ -190,6 +209,7 @@ impl MetaField {
             | MetaField::Start(_)
             | MetaField::LowerDurable { .. }
             | MetaField::Snapshot { .. }
+            | MetaField::Jumped(_)
             | MetaField::Removed => true,
         }
     }

@@ -64,7 +64,12 @@ impl ProducerFold {
     /// Takes the next batch of the log.
     pub(super) fn push(&mut self, batch: ProducerFrame) {
         let batches = self.producers.entry(batch.producer_id).or_default();
-        if batches.len() == PRODUCER_BATCHES_REMEMBERED {
+        // A log that begins elsewhere may know its first batches already.
+        if batches.back().is_some_and(|last| last.index >= batch.index) {
+            return;
+        }
+        // Twice what is remembered: the newest may still be cut, and then those before them count.
+        if batches.len() == 2 * PRODUCER_BATCHES_REMEMBERED {
             batches.pop_front();
         }
         batches.push_back(batch);
@@ -122,11 +127,11 @@ mod tests {
     #[test]
     fn keeps_the_last_batches_of_each_producer_in_log_order() {
         let mut fold = ProducerFold::default();
-        for index in 0..12 {
+        for index in 0..24 {
             fold.push(batch(index as i64 % 2, index, 0));
         }
         let indexes: Vec<u64> = fold.batches().iter().map(|batch| batch.index.0).collect();
-        assert_eq!(indexes, (2..12).collect::<Vec<_>>());
+        assert_eq!(indexes, (4..24).collect::<Vec<_>>());
     }
 
     #[test]

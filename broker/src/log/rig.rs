@@ -126,7 +126,7 @@ impl Rig {
         };
         let round = Round {
             meta: vec![MetaChange { partition: PARTITION, what: created }],
-            jobs: vec![Job::Create { partition: PARTITION, start }],
+            jobs: vec![Job::Create { partition: PARTITION, start, producers: Vec::new() }],
             ..Round::default()
         };
         disk.run(vec![round]).unwrap();

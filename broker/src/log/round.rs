@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{File, MetaChange};
+use super::{File, MetaChange, ProducerFrame};
 use crate::ids::{Index, Offset, PartitionId, Term};
 
 /// What one shard asks of the disk.
@@ -47,12 +47,21 @@ pub struct SyncFile {
 
 /// Work off the hot path. Each is idempotent after a crash.
 pub enum Job {
-    /// Makes the folder and the first segment of a log, durably.
+    /// Makes the folder and the first segment of a log, or of another generation of it, durably.
     Create {
         /// Whose.
         partition: PartitionId,
         /// Where it begins.
         start: LogStart,
+        /// The producers before it.
+        producers: Vec<ProducerFrame>,
+    },
+    /// Removes a generation's folder, which no meta record refers to any more.
+    RemoveGeneration {
+        /// Whose.
+        partition: PartitionId,
+        /// Which.
+        generation: u64,
     },
     /// Makes the next segment, durably, before it is needed.
     Prepare {

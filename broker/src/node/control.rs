@@ -1,20 +1,20 @@
 //! The control partition on the first shard: requests become commands, commands become topics, topics become
 //! assignments to the shards.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use caudal_proto::peer;
 
-use super::event::{Boot, Now, Output, Reply, ShardMessage, Ticket};
+use super::event::{Boot, Now, Output, Reply, Seats, ShardMessage, Ticket};
 use super::partition::Life;
 use super::waiters::Awaited;
 use super::{Identity, Node, shard_of};
 use crate::consensus::Proposal;
-use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term};
+use crate::ids::{Index, NodeId, PartitionId, ShardId, Term};
 use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
 use crate::refusal::Refusal;
-use crate::state::{Catalog, Command, Delta, LEVEL, Plan, Request, Topic};
+use crate::state::{Catalog, Command, Delta, LEVEL, PartitionPlacement, Plan, Request, Topic};
 
 /// The topics, and how far they are applied.
 #[derive(Default)]
@@ -36,8 +36,10 @@ impl Node {
     pub(super) fn control_opened(&mut self, boot: &Boot) -> Result<(), String> {
         let Some(control) = &mut self.control else { return Ok(()) };
         control.registering = false;
-        control.applied = boot.group.applied;
-        control.snapshot = boot.group.applied;
+        // A log that began elsewhere may end before what its snapshot contains.
+        control.applied = boot.snapshot_index.max(boot.group.applied);
+        control.snapshot = boot.snapshot_index.max(boot.group.start.first_index.prev());
+        let before = std::mem::take(&mut control.catalog);
         if let Some(snapshot) = &boot.snapshot {
             control.catalog = Catalog::restore(snapshot).map_err(|error| error.to_string())?;
         }
@@ -48,6 +50,11 @@ impl Node {
         }
         control.changed = true;
         let topics: Vec<Arc<Topic>> = control.catalog.topics().cloned().collect();
+        let gone = before.topics().filter(|topic| control.catalog.topic_by_id(topic.id).is_none());
+        let gone: Vec<Arc<Topic>> = gone.cloned().collect();
+        for topic in gone {
+            self.tell_deleted(&topic);
+        }
         for topic in topics {
             self.tell_shards(&topic, 0);
         }
@@ -131,19 +138,8 @@ impl Node {
         match delta {
             Delta::Created(topic) => self.tell_shards(&topic, 0),
             Delta::Grown { topic, first } => self.tell_shards(&topic, first as usize),
-            Delta::Configured(topic) => {
-                for (partition, _) in topic.placements() {
-                    self.tell_shard(
-                        partition,
-                        ShardMessage::Configure { partition, config: Arc::clone(&topic.config) },
-                    );
-                }
-            }
-            Delta::Deleted(topic) => {
-                for (partition, _) in topic.placements() {
-                    self.tell_shard(partition, ShardMessage::Delete { partition });
-                }
-            }
+            Delta::Configured(topic) => self.tell_shards(&topic, 0),
+            Delta::Deleted(topic) => self.tell_deleted(&topic),
             Delta::Registered(member) => {
                 if member.uuid == self.options.identity.node_uuid {
                     self.tell_own_number(member.id);
@@ -161,28 +157,28 @@ impl Node {
         }
     }
 
+    /// Tells the shards of this broker what of a topic lives here, from a partition on.
     fn tell_shards(&mut self, topic: &Topic, from: usize) {
-        let name = Arc::clone(&topic.name);
-        let uuid = self.options.identity.node_uuid;
-        let here = self
-            .control
-            .as_ref()
-            .and_then(|control| control.catalog.member_by_uuid(uuid))
-            .map(|member| member.id);
+        let here = self.options.identity.node;
         for (partition, placement) in topic.placements().skip(from) {
-            let replicas: BTreeMap<ReplicaId, NodeId> =
-                placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect();
-            let Some((_, replica)) = placement.replicas.iter().find(|(node, _)| Some(*node) == here) else {
-                continue;
-            };
+            let Some(seats) = seats(placement, here) else { continue };
             let message = ShardMessage::Assign {
                 partition,
-                replica: *replica,
-                replicas,
+                seats: Arc::new(seats),
                 config: Arc::clone(&topic.config),
-                topic: Arc::clone(&name),
+                topic: Arc::clone(&topic.name),
             };
             self.tell_shard(partition, message);
+        }
+    }
+
+    /// Tells the shards of this broker that a topic is gone.
+    fn tell_deleted(&mut self, topic: &Topic) {
+        let here = self.options.identity.node;
+        for (partition, placement) in topic.placements() {
+            if let Some(seats) = seats(placement, here) {
+                self.tell_shard(partition, ShardMessage::Delete { partition, replica: seats.here });
+            }
         }
     }
 
@@ -190,6 +186,9 @@ impl Node {
         let shard = shard_of(partition, self.options.shards);
         self.outputs.push_back(Output::ToShard { shard, message });
     }
+
+    /// What other brokers say of the partitions that they lead.
+    pub(super) fn statuses(&mut self, _now: Now, _from: NodeId, _statuses: &[peer::PartitionStatus]) {}
 
     /// Says what the topics are, if they have changed: before it is published that the control partition is ready,
     /// from where on a topic that is not among them does not exist.
@@ -218,7 +217,7 @@ impl Node {
                 data: control.catalog.snapshot(),
             });
         }
-        let Identity { node_uuid, address } = &self.options.identity;
+        let Identity { node_uuid, address, .. } = &self.options.identity;
         match control.catalog.member_by_uuid(*node_uuid) {
             Some(member) if member.address == *address => {
                 let id = member.id;
@@ -235,14 +234,32 @@ impl Node {
     }
 
     /// The log below a snapshot that is durable may go.
-    pub(super) fn snapshot_done(&mut self, partition: PartitionId, index: Index, done: bool) {
+    pub(super) fn snapshot_done(&mut self, index: Index, done: bool) {
         let Some(control) = &mut self.control else { return };
         control.snapshot_asked = false;
         if done {
             control.snapshot = index;
-            self.with_live(partition, |live, _, _| live.replica.compact(index.next()));
         }
     }
+}
+
+impl Control {
+    /// The topics as bytes, for a replica that begins with them, and the last command in them.
+    pub(super) fn state(&self) -> (Bytes, Index, Term) {
+        (self.catalog.snapshot(), self.applied, self.applied_term)
+    }
+}
+
+/// Where a partition's replicas are, as seen from a broker that has one of them.
+fn seats(placement: &PartitionPlacement, node: NodeId) -> Option<Seats> {
+    let here = placement.replicas.iter().find(|(home, _)| *home == node)?.1;
+    Some(Seats {
+        here,
+        nodes: placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect(),
+        voters: placement.replicas.iter().map(|(_, replica)| *replica).collect(),
+        learners: Vec::new(),
+        original: true,
+    })
 }
 
 /// The state of the control partition as bytes, for tests that compare brokers.

@@ -1,14 +1,15 @@
 //! What goes into the machine and what comes out of it: one closed set each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_proto::batch::Header;
+use caudal_proto::peer;
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
-use crate::log::{Entry, SegmentFacts, Voters};
+use crate::log::{Entry, LogStart, SegmentFacts, Voters};
 use crate::refusal::Refusal;
 use crate::state::{Catalog, ProducerFrame, TopicConfig};
 use crate::state::{Reply as ControlReply, Request as ControlRequest};
@@ -119,6 +120,8 @@ pub enum Input {
         partition: PartitionId,
         /// The partition's life that asked for it; others are stale.
         incarnation: u64,
+        /// The first that was asked for.
+        from: Index,
         /// The entries.
         entries: Vec<Entry>,
     },
@@ -140,6 +143,47 @@ pub enum Input {
         /// Whether it is there.
         done: bool,
     },
+    /// The log begins elsewhere: files below are no longer referred to.
+    Began {
+        /// Whose.
+        partition: PartitionId,
+        /// Where.
+        start: LogStart,
+    },
+    /// A message of another broker.
+    Peer {
+        /// Who sent it.
+        from: NodeId,
+        /// The message.
+        message: Box<peer::Message>,
+    },
+    /// What another broker, or this one, says of the partitions that it leads.
+    Statuses {
+        /// Who.
+        from: NodeId,
+        /// One for each.
+        statuses: Vec<peer::PartitionStatus>,
+    },
+    /// A broker answers again.
+    PeerUp(NodeId),
+    /// A broker is silent, or refuses.
+    PeerDown(NodeId),
+    /// Messages did not fit their queue, or their connection is gone.
+    Dropped {
+        /// Whose.
+        partition: PartitionId,
+        /// Whom they were for.
+        replica: ReplicaId,
+    },
+    /// Leadership shall go to another broker.
+    Transfer {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose.
+        partition: PartitionId,
+        /// Where to.
+        to: NodeId,
+    },
     /// A message of another shard of this broker.
     Shard(ShardMessage),
     /// The broker stops: refuse what is new, finish what is begun.
@@ -157,8 +201,14 @@ pub struct Boot {
     pub commands: Vec<Entry>,
     /// The newest snapshot of the state machine, if there is one.
     pub snapshot: Option<Bytes>,
+    /// Changes of voters up to here are in the group's voters; the log may end before it.
+    pub voters_index: Index,
+    /// Commands up to here are in `snapshot`; the log may end before it.
+    pub snapshot_index: Index,
     /// Acknowledged entries are missing at the end: read-only, no vote, no write.
     pub lost_end: bool,
+    /// The offset behind the last entry.
+    pub next_offset: Offset,
 }
 
 /// What a machine wants done.
@@ -218,13 +268,35 @@ pub enum Output {
         /// What is there to see.
         view: Published,
     },
+    /// A message for another broker.
+    Send {
+        /// Which.
+        to: NodeId,
+        /// What it travels with.
+        class: peer::Class,
+        /// The message.
+        message: Box<peer::Message>,
+    },
+    /// What this broker knows of partitions that it leads, for all brokers and for itself.
+    Statuses(Vec<peer::PartitionStatus>),
+    /// The log goes on elsewhere: build it there, switch to it, open it. The partition's life has ended.
+    Jump {
+        /// Whose.
+        partition: PartitionId,
+        /// The term.
+        term: Term,
+        /// The vote in it; 0 for none.
+        vote: u64,
+        /// Where, and what was before.
+        snapshot: Box<peer::Snapshot>,
+    },
     /// Open the log of a replica, making it if this node never did.
     Open {
         /// Whose.
         partition: PartitionId,
         /// The replica.
         replica: ReplicaId,
-        /// All replicas of the partition at its birth.
+        /// All replicas of the partition at its birth; none for a replica that is told by a leader.
         voters: Vec<u64>,
         /// The topic's configuration.
         config: Arc<TopicConfig>,
@@ -250,10 +322,12 @@ pub enum Output {
         /// The topic's configuration.
         config: Arc<TopicConfig>,
     },
-    /// The partition is deleted, by a committed command: its log may go.
+    /// The partition is deleted, or its replica here removed, by a committed command: its log may go.
     Delete {
         /// Whose.
         partition: PartitionId,
+        /// Its replica here.
+        replica: ReplicaId,
     },
     /// Readers begin here; files below may go once `applied` covers them.
     SetLogStart {
@@ -291,33 +365,43 @@ pub enum Output {
 /// What one shard of a broker tells another. Messages of the control partition's shard come in revision order.
 #[derive(Debug, Clone)]
 pub enum ShardMessage {
-    /// This node has a replica of the partition.
+    /// This node has a replica of the partition, or its replicas or its configuration have changed.
     Assign {
         /// Whose.
         partition: PartitionId,
-        /// The replica here.
-        replica: ReplicaId,
-        /// All replicas, and where they live.
-        replicas: BTreeMap<ReplicaId, NodeId>,
+        /// The replicas, and where they live.
+        seats: Arc<Seats>,
         /// The topic's configuration.
         config: Arc<TopicConfig>,
         /// The topic's name, for messages.
         topic: Arc<str>,
     },
-    /// The topic's configuration has changed.
-    Configure {
-        /// Whose.
-        partition: PartitionId,
-        /// The topic's configuration.
-        config: Arc<TopicConfig>,
-    },
-    /// The topic is deleted.
+    /// The topic is deleted, or the replica here removed.
     Delete {
         /// Whose.
         partition: PartitionId,
+        /// The replica that was here.
+        replica: ReplicaId,
     },
     /// This broker's id is known.
     Registered(NodeId),
+    /// Brokers that give their leaderships away.
+    Draining(Arc<BTreeSet<NodeId>>),
+}
+
+/// Where the replicas of a partition are, and which of them shall vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seats {
+    /// The replica here.
+    pub here: ReplicaId,
+    /// All replicas there are or shall be.
+    pub nodes: BTreeMap<ReplicaId, NodeId>,
+    /// Those that shall vote; the first is the one to lead where nothing speaks against it.
+    pub voters: Vec<ReplicaId>,
+    /// Those that shall learn and not vote.
+    pub learners: Vec<ReplicaId>,
+    /// Whether the replica here is one of those that the partition began with.
+    pub original: bool,
 }
 
 /// An answer of the machine.
@@ -329,6 +413,8 @@ pub enum Reply {
     Control(Result<ControlReply, Refusal>),
     /// To `Trim`: the log start before and after.
     Trimmed(Result<(Offset, Offset), Refusal>),
+    /// To `Transfer`: begun, or why not.
+    Transferring(Result<(), Refusal>),
 }
 
 /// What is known when an acknowledgement leaves, and nothing else.

@@ -18,7 +18,9 @@
 mod control;
 mod event;
 mod partition;
+mod peers;
 mod produce;
+mod steer;
 mod waiters;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,18 +28,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use control::Control;
-pub use event::{Acks, Batch, Boot, Input, Now, Output, Published, Receipt, Reply, ShardMessage, Ticket};
+pub use event::{
+    Acks, Batch, Boot, Input, Now, Output, Published, Receipt, Reply, Seats, ShardMessage, Ticket,
+};
 use partition::{Life, Live, Partition};
+pub use peers::{producers_of, start_of, voters_of};
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
-use crate::limits::{ELECTION_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
+use crate::limits::{ELECTION_TICKS, HAND_OVER_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
 use crate::log::Kind;
 use crate::refusal::Refusal;
-use crate::state::{TopicConfig, TopicDefaults};
-
-/// The replica of the control partition at the broker that founds the cluster.
-pub const FOUNDING_REPLICA: ReplicaId = ReplicaId(1);
+use crate::state::{FIRST_CONTROL_REPLICA, FIRST_NODE, TopicConfig, TopicDefaults};
 
 /// The shard that a partition lives on; the control partition on the first. Nothing on disk depends on it.
 pub fn shard_of(partition: PartitionId, shards: u32) -> ShardId {
@@ -54,6 +56,44 @@ pub struct Identity {
     pub node_uuid: uuid::Uuid,
     /// HOST:PORT of its gRPC listener, as clients reach it.
     pub address: String,
+    /// HOST:PORT of its peer listener, as other brokers reach it.
+    pub peer_address: String,
+    /// Where its machine stands.
+    pub rack: Option<String>,
+    /// Its number.
+    pub node: NodeId,
+    /// Its replica of the control partition.
+    pub control: ReplicaId,
+    /// The brokers that the cluster began with, by their replica of the control partition; none for one that joined.
+    pub founders: BTreeMap<ReplicaId, NodeId>,
+}
+
+impl Identity {
+    /// A broker that is a cluster alone.
+    pub fn alone(node_uuid: uuid::Uuid, address: String) -> Identity {
+        Identity {
+            node_uuid,
+            address,
+            peer_address: String::new(),
+            rack: None,
+            node: FIRST_NODE,
+            control: FIRST_CONTROL_REPLICA,
+            founders: BTreeMap::from([(FIRST_CONTROL_REPLICA, FIRST_NODE)]),
+        }
+    }
+
+    /// Where the control partition's replicas are, as far as this broker knows before it has applied anything.
+    fn control_seats(&self) -> Seats {
+        let mut nodes = self.founders.clone();
+        nodes.insert(self.control, self.node);
+        Seats {
+            here: self.control,
+            nodes,
+            voters: self.founders.keys().copied().collect(),
+            learners: Vec::new(),
+            original: self.founders.contains_key(&self.control),
+        }
+    }
 }
 
 /// What a machine is born with.
@@ -88,6 +128,14 @@ pub struct Node {
     ticks: u64,
     incarnations: u64,
     stopping: bool,
+    /// The tick at which it was told to stop.
+    stopped_at: u64,
+    /// Brokers that do not answer.
+    down: BTreeSet<NodeId>,
+    /// Brokers that shall not lead.
+    unfit: Arc<BTreeSet<NodeId>>,
+    /// Whether there ever was another broker: one alone has nobody to tell.
+    has_peers: bool,
 }
 
 impl Node {
@@ -103,16 +151,15 @@ impl Node {
             ticks: 0,
             incarnations: 0,
             stopping: false,
+            stopped_at: 0,
+            down: BTreeSet::new(),
+            unfit: Arc::default(),
+            has_peers: false,
             options,
         };
         if node.control.is_some() {
-            node.assign(
-                PartitionId::CONTROL,
-                FOUNDING_REPLICA,
-                BTreeMap::from([(FOUNDING_REPLICA, NodeId(0))]),
-                Arc::new(TopicConfig::default()),
-                "__control".into(),
-            );
+            let seats = Arc::new(node.options.identity.control_seats());
+            node.assign(PartitionId::CONTROL, seats, Arc::new(TopicConfig::default()), "__control".into());
         }
         node
     }
@@ -148,16 +195,29 @@ impl Node {
                     self.dirty.insert(partition);
                 }
             }
-            Input::Fetched { partition, incarnation, entries } => {
+            Input::Fetched { partition, incarnation, from, entries } => {
                 if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
-                    self.with_live(partition, |live, _, _| live.replica.fetched(entries));
+                    self.with_live(partition, |live, _, _| live.replica.fetched(from, entries));
                     self.dirty.insert(partition);
                 }
             }
             Input::Segments { partition, segments, room } => self.retain(now, partition, &segments, room),
-            Input::SnapshotDone { partition, index, done } => self.snapshot_done(partition, index, done),
+            Input::SnapshotDone { index, done, .. } => self.snapshot_done(index, done),
+            Input::Began { partition, start } => self.with_live(partition, |live, _, _| {
+                live.start = start;
+                live.replica.compact(start.first_index);
+            }),
+            Input::Peer { from, message } => self.peer_message(now, from, message),
+            Input::Statuses { from, statuses } => self.statuses(now, from, &statuses),
+            Input::PeerUp(node) => self.peer_up(node),
+            Input::PeerDown(node) => self.peer_down(node),
+            Input::Dropped { partition, replica } => self.dropped(partition, replica),
+            Input::Transfer { ticket, partition, to } => self.transfer(ticket, partition, to),
             Input::Shard(message) => self.shard_message(message),
-            Input::Stop => self.stopping = true,
+            Input::Stop => {
+                (self.stopping, self.stopped_at) = (true, self.ticks);
+                self.steer();
+            }
         }
     }
 
@@ -174,7 +234,10 @@ impl Node {
 
     /// Whether nothing that was begun is unfinished.
     pub fn is_settled(&self) -> bool {
-        self.dirty.is_empty()
+        let hands_over = self.ticks - self.stopped_at < HAND_OVER_TICKS
+            && self.partitions.values().any(Partition::leads_others);
+        !hands_over
+            && self.dirty.is_empty()
             && self.outputs.is_empty()
             && self.partitions.values().all(|partition| match &partition.life {
                 Life::Live(live) => {
@@ -186,38 +249,79 @@ impl Node {
 
     fn tick(&mut self) {
         self.ticks += 1;
-        let second = self.ticks.is_multiple_of(10);
-        for (id, partition) in &mut self.partitions {
+        let second = steer::is_second(self.ticks);
+        let times: Vec<usize> = self
+            .partitions
+            .values()
+            .map(|partition| match &partition.life {
+                Life::Live(live) => self.ticks_of(partition, live),
+                Life::Opening | Life::Closed { .. } => 0,
+            })
+            .collect();
+        for ((id, partition), times) in self.partitions.iter_mut().zip(times) {
             let Life::Live(live) = &mut partition.life else { continue };
-            if live.replica.tick() {
+            live.campaign_if_first(&partition.seats);
+            for _ in 0..times {
+                if live.replica.tick() {
+                    self.dirty.insert(*id);
+                }
+            }
+            if live.replica.has_ready() {
                 self.dirty.insert(*id);
             }
             if second && let Some(index) = live.commit_to_keep() {
                 self.outputs.push_back(Output::Commit { partition: *id, index });
             }
         }
+        if second {
+            self.steer();
+            for partition in self.partitions.values_mut() {
+                partition.note_commit();
+            }
+        }
     }
 
-    fn assign(
-        &mut self,
-        id: PartitionId,
-        replica: ReplicaId,
-        replicas: BTreeMap<ReplicaId, NodeId>,
-        config: Arc<TopicConfig>,
-        topic: Arc<str>,
-    ) {
-        if self.partitions.contains_key(&id) {
-            return;
+    fn assign(&mut self, id: PartitionId, seats: Arc<Seats>, config: Arc<TopicConfig>, topic: Arc<str>) {
+        match self.partitions.get_mut(&id) {
+            Some(known) if known.seats.here == seats.here => {
+                known.seats = seats;
+                if known.config != config {
+                    known.config = Arc::clone(&config);
+                    self.outputs.push_back(Output::Configure { partition: id, config });
+                }
+                self.dirty.insert(id);
+                return;
+            }
+            // The replica that was here is removed, and another one comes.
+            Some(known) => {
+                let before = known.seats.here;
+                self.remove(id, before);
+            }
+            None => {}
         }
-        let voters = replicas.keys().map(|replica| replica.0).collect();
+        let voters = seats.voters.iter().map(|replica| replica.0).filter(|_| seats.original).collect();
         self.outputs.push_back(Output::Open {
             partition: id,
-            replica,
+            replica: seats.here,
             voters,
             config: Arc::clone(&config),
             topic: Arc::clone(&topic),
         });
-        self.partitions.insert(id, Partition::new(topic, config, replicas));
+        self.partitions.insert(id, Partition::new(topic, config, seats));
+    }
+
+    /// The replica here is no more: its topic is deleted, or it was moved.
+    fn remove(&mut self, id: PartitionId, replica: ReplicaId) {
+        if self.partitions.get(&id).is_some_and(|known| known.seats.here > replica) {
+            return;
+        }
+        if let Some(mut gone) = self.partitions.remove(&id) {
+            self.uncommitted_bytes -= gone.uncommitted_bytes();
+            let refusal = Refusal::UnknownTopicId { id: id.topic.to_string() };
+            gone.fail_waiters(&refusal, &mut self.outputs);
+        }
+        self.dirty.remove(&id);
+        self.outputs.push_back(Output::Delete { partition: id, replica });
     }
 
     fn opened(&mut self, now: Now, id: PartitionId, boot: Boot) {
@@ -249,27 +353,12 @@ impl Node {
 
     fn shard_message(&mut self, message: ShardMessage) {
         match message {
-            ShardMessage::Assign { partition, replica, replicas, config, topic } => {
-                self.assign(partition, replica, replicas, config, topic);
+            ShardMessage::Assign { partition, seats, config, topic } => {
+                self.assign(partition, seats, config, topic);
             }
-            ShardMessage::Configure { partition, config } => {
-                if let Some(known) = self.partitions.get_mut(&partition) {
-                    known.config = Arc::clone(&config);
-                    self.outputs.push_back(Output::Configure { partition, config });
-                }
-            }
-            ShardMessage::Delete { partition } => {
-                if let Some(mut gone) = self.partitions.remove(&partition) {
-                    self.uncommitted_bytes -= gone.uncommitted_bytes();
-                    gone.fail_waiters(
-                        &Refusal::UnknownTopicId { id: partition.topic.to_string() },
-                        &mut self.outputs,
-                    );
-                }
-                self.dirty.remove(&partition);
-                self.outputs.push_back(Output::Delete { partition });
-            }
+            ShardMessage::Delete { partition, replica } => self.remove(partition, replica),
             ShardMessage::Registered(node) => self.registered(node),
+            ShardMessage::Draining(nodes) => self.unfit = nodes,
         }
     }
 
@@ -284,9 +373,13 @@ impl Node {
         let Some(partition) = self.partitions.get_mut(&id) else { return Ok(()) };
         let Life::Live(live) = &mut partition.life else { return Ok(()) };
         let before = live.uncommitted_bytes;
-        let mut commands = Vec::new();
+        let (mut commands, mut outgoing) = (Vec::new(), Vec::new());
         while live.replica.has_ready() {
             let mut ready = live.replica.ready()?;
+            if let Some(jump) = ready.jump.take() {
+                let snapshot = live.take_jump(&jump)?;
+                return self.jump(id, &jump, snapshot);
+            }
             partition::persist(id, partition.incarnation, live, &mut ready, &mut self.outputs);
             partition::fetch(id, partition.incarnation, &ready, &mut self.outputs);
             for entry in &ready.committed {
@@ -298,6 +391,7 @@ impl Node {
             if let Some(to) = ready.committed_to {
                 live.committed(to);
             }
+            outgoing.append(&mut ready.messages);
         }
         self.uncommitted_bytes = self.uncommitted_bytes + live.uncommitted_bytes - before;
         for command in commands {
@@ -308,6 +402,8 @@ impl Node {
             self.publish_catalog();
         }
         self.publish(id);
+        self.send(id, outgoing);
+        self.tell_new_leader(id);
         if id == PartitionId::CONTROL {
             self.control_turn(now);
         }
@@ -357,8 +453,8 @@ impl Node {
         id: PartitionId,
         act: impl FnOnce(&mut Live, &BTreeMap<ReplicaId, NodeId>, &mut VecDeque<Output>),
     ) {
-        if let Some(Partition { life: Life::Live(live), replicas, .. }) = self.partitions.get_mut(&id) {
-            act(live, replicas, &mut self.outputs);
+        if let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get_mut(&id) {
+            act(live, &seats.nodes, &mut self.outputs);
         }
     }
 

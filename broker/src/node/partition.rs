@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::event::{Boot, Output, Published, Reply};
+use super::event::{Boot, Output, Published, Reply, Seats};
+use super::peers::producers_at;
 use super::produce::producer_frame;
 use super::raft_boot;
 use super::waiters::{Awaited, Waiters};
 use caudal_proto::batch::Header;
+use caudal_proto::peer;
 
-use crate::consensus::{Ready, Replica};
+use crate::consensus::{FIRST_INDEX, Ready, Replica};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::EARLY_ANSWER_BYTES_MAX;
-use crate::log::{Entry, Kind};
+use crate::log::{Entry, Kind, LogStart};
 use crate::refusal::Refusal;
 use crate::state::{Producers, TopicConfig};
 
@@ -20,7 +22,7 @@ use crate::state::{Producers, TopicConfig};
 pub(super) struct Partition {
     pub(super) topic: Arc<str>,
     pub(super) config: Arc<TopicConfig>,
-    pub(super) replicas: BTreeMap<ReplicaId, NodeId>,
+    pub(super) seats: Arc<Seats>,
     pub(super) life: Life,
     /// Distinguishes this life's completions from those of an earlier one.
     pub(super) incarnation: u64,
@@ -59,18 +61,26 @@ pub(super) struct Live {
     leading: Option<Term>,
     high_watermark: Offset,
     kept_commit: Index,
+    /// Where the log begins.
+    pub(super) start: LogStart,
+    /// Changes of voters up to here are applied.
+    pub(super) voters_index: Index,
+    /// What came with the newest word that the log begins elsewhere.
+    pub(super) arriving: Option<Box<peer::Snapshot>>,
+    /// The commit index a second ago: who lacks none of it is in step.
+    pub(super) commit_before: Index,
+    /// The tick since which it leads, as far as the looks once a second tell.
+    pub(super) led_since: Option<u64>,
+    /// What was last said of the partition to the others.
+    pub(super) told: Option<peer::PartitionStatus>,
 }
 
 impl Partition {
-    pub(super) fn new(
-        topic: Arc<str>,
-        config: Arc<TopicConfig>,
-        replicas: BTreeMap<ReplicaId, NodeId>,
-    ) -> Partition {
+    pub(super) fn new(topic: Arc<str>, config: Arc<TopicConfig>, seats: Arc<Seats>) -> Partition {
         Partition {
             topic,
             config,
-            replicas,
+            seats,
             life: Life::Opening,
             incarnation: 0,
             panicked_ms: None,
@@ -86,6 +96,19 @@ impl Partition {
         }
     }
 
+    /// Whether it leads replicas of other brokers.
+    pub(super) fn leads_others(&self) -> bool {
+        let Life::Live(live) = &self.life else { return false };
+        live.replica.is_leader() && live.replica.voters().voters.len() > 1
+    }
+
+    /// A second has passed.
+    pub(super) fn note_commit(&mut self) {
+        if let Life::Live(live) = &mut self.life {
+            live.commit_before = live.replica.commit();
+        }
+    }
+
     pub(super) fn fail_waiters(&mut self, refusal: &Refusal, out: &mut VecDeque<Output>) {
         if let Life::Live(live) = &mut self.life {
             live.waiters.fail(refusal, out);
@@ -93,7 +116,7 @@ impl Partition {
     }
 
     pub(super) fn show_what_is_left(&mut self, boot: &Boot) {
-        self.left = Some((boot.group.start.log_start, boot.group.next_offset, boot.group.term));
+        self.left = Some((boot.group.start.log_start, boot.next_offset, boot.group.term));
     }
 
     /// What readers may know, if it is not what they know already.
@@ -107,7 +130,7 @@ impl Partition {
             ready: false,
             high_watermark,
             log_start,
-            replicas: self.replicas.values().copied().collect(),
+            replicas: self.seats.nodes.values().copied().collect(),
             closed: None,
         };
         match &mut self.life {
@@ -121,7 +144,8 @@ impl Partition {
             Life::Live(live) => {
                 live.look();
                 view.ready = live.replica.is_ready_leader();
-                let leader = live.replica.leader().and_then(|replica| self.replicas.get(&replica).copied());
+                let leader =
+                    live.replica.leader().and_then(|replica| self.seats.nodes.get(&replica).copied());
                 view.leader = if live.replica.is_leader() { node } else { leader };
                 view.epoch = live.replica.term();
                 view.high_watermark = live.high_watermark.max(high_watermark);
@@ -138,11 +162,8 @@ impl Partition {
 
 impl Live {
     pub(super) fn new(boot: Boot, election_ticks: usize) -> Result<Live, String> {
-        let mut producers = Producers::default();
-        for frame in boot.producers {
-            // What is not known to be committed may still be cut.
-            if frame.index <= boot.group.commit { producers.fold(frame) } else { producers.append(frame) }
-        }
+        let producers = producers_at(boot.producers, boot.group.commit);
+        let (voters_index, start) = (boot.voters_index, boot.group.start);
         let (log_start, written, commit) =
             (boot.group.start.log_start, boot.group.last_index, boot.group.commit);
         Ok(Live {
@@ -157,7 +178,22 @@ impl Live {
             leading: None,
             high_watermark: log_start,
             kept_commit: commit,
+            start,
+            voters_index,
+            arriving: None,
+            commit_before: Index(0),
+            led_since: None,
+            told: None,
         })
+    }
+
+    /// A partition that has just been made need not wait for an election timeout: the replica that is meant to lead it
+    /// stands for election until there is a leader.
+    pub(super) fn campaign_if_first(&mut self, seats: &Seats) {
+        let new = self.replica.last_index() < FIRST_INDEX && seats.original;
+        if new && seats.voters.first() == Some(&seats.here) && self.replica.leader().is_none() {
+            self.replica.campaign();
+        }
     }
 
     /// A proposal of so many bytes is on its way.
@@ -180,6 +216,10 @@ impl Live {
         while let Some((_, bytes)) = self.sizes.pop_front_if(|(index, _)| *index <= to) {
             self.uncommitted_bytes -= bytes;
         }
+    }
+
+    pub(super) fn high_watermark(&self) -> Offset {
+        self.high_watermark
     }
 
     fn look(&mut self) {
@@ -319,7 +359,10 @@ pub(super) fn apply(
                 applied: entry.index,
             });
         }
+        // A replica whose log began elsewhere was told of changes that its log had not reached.
+        Kind::ConfChange | Kind::ConfChangeV2 if entry.index <= live.voters_index => {}
         Kind::ConfChange | Kind::ConfChangeV2 => {
+            live.voters_index = entry.index;
             let voters = live.replica.apply_conf_change(entry)?;
             out.push_back(Output::Conf { partition: id, applied: entry.index, voters });
         }

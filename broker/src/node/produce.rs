@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use caudal_proto::batch::Header;
 
-use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Ticket};
+use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Seats, Ticket};
 use super::partition::{Life, Live, located};
 use super::waiters::{Awaited, Place};
 use super::{Node, Partition};
@@ -51,12 +51,11 @@ impl Node {
         let bytes = (batch.bytes.len() + FRAME_HEADER_BYTES) as u64;
         let over_budget = self.over_budget(bytes);
         let stopping = self.stopping;
-        let node = self.node;
         let partition = self.writable(id)?;
         check_batch(now, partition, &batch)?;
         let memory = partition.config.durability == Durability::Memory;
-        let alone = partition.replicas.len() == 1;
-        let replicas = &partition.replicas;
+        let alone = partition.seats.nodes.len() == 1;
+        let replicas = &partition.seats.nodes;
         let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
         let header = batch.header;
         if let Some(place) = repeated(live, id, &header)? {
@@ -86,7 +85,8 @@ impl Node {
             max_timestamp: header.max_timestamp,
             payload: batch.bytes,
         };
-        let entry = live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, node))?;
+        let entry =
+            live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, &partition.seats))?;
         live.proposed(entry.index, bytes);
         let frame = producer_frame(&entry, &header);
         let place = place_of(id, &frame);
@@ -103,8 +103,7 @@ impl Node {
     }
 
     /// A partition whose log this shard may add to.
-    fn writable(&mut self, id: PartitionId) -> Result<&mut Partition, Refusal> {
-        let node = self.node;
+    pub(super) fn writable(&mut self, id: PartitionId) -> Result<&mut Partition, Refusal> {
         let partition = self.partitions.get_mut(&id).ok_or_else(|| Refusal::UnknownPartition {
             topic: id.topic.to_string(),
             partition: id.partition,
@@ -112,7 +111,7 @@ impl Node {
         match &partition.life {
             Life::Opening => Err(Refusal::LeaderNotReady),
             Life::Closed { why } => Err(Refusal::PartitionClosed { why: why.to_string() }),
-            Life::Live(live) if !live.replica.is_leader() => Err(not_leader(live, node)),
+            Life::Live(live) if !live.replica.is_leader() => Err(not_leader(live, &partition.seats)),
             Life::Live(live) if !live.replica.is_ready_leader() => Err(Refusal::LeaderNotReady),
             Life::Live(_) => Ok(partition),
         }
@@ -248,7 +247,7 @@ pub(super) fn producer_frame(entry: &Entry, header: &Header) -> ProducerFrame {
     }
 }
 
-fn not_leader(live: &Live, node: Option<crate::ids::NodeId>) -> Refusal {
-    let leader = live.replica.is_leader().then_some(node).flatten();
+fn not_leader(live: &Live, seats: &Seats) -> Refusal {
+    let leader = live.replica.leader().and_then(|leader| seats.nodes.get(&leader).copied());
     Refusal::NotLeader { leader, address: None, epoch: live.replica.term().0 as i32 }
 }

@@ -24,7 +24,8 @@ use super::handle::Call;
 use super::life::Life;
 use super::mailbox::{Mail, Mailbox};
 use super::partition_view::PartitionView;
-use super::shard::{Effect, Shard, ShardInput};
+use super::readers::Readers;
+use super::shard::{Effect, LogRead, Shard, ShardInput};
 use super::tickets::Tickets;
 use super::views::Views;
 use crate::ids::{PartitionId, ShardId};
@@ -49,6 +50,8 @@ pub struct Parts {
     pub rounds: Rounds,
     /// What is published.
     pub views: Arc<Views>,
+    /// For reads that block.
+    pub readers: Readers,
     /// The broker's life.
     pub life: Arc<Life>,
     /// The time.
@@ -150,6 +153,7 @@ impl EventLoop {
         for mail in self.parts.mailboxes[self.parts.id.0 as usize].take() {
             match mail {
                 Mail::Message(message) => self.parts.shard.handle(now, ShardInput::Message(message)),
+                Mail::Input(input) => self.parts.shard.handle(now, input),
                 Mail::Wake(view) => view.wake(self.parts.id),
             }
         }
@@ -227,6 +231,9 @@ impl EventLoop {
                 }
                 Effect::Catalog(catalog) => self.parts.views.set_catalog(catalog),
                 Effect::Registered(node) => self.parts.views.set_node(node),
+                Effect::Read(read) => self.read(read),
+                // A broker alone has nobody to tell.
+                Effect::Send { .. } | Effect::Statuses(_) => {}
             }
         }
         // Who has an answer finds what it says: replies after everything that is published with them.
@@ -238,6 +245,18 @@ impl EventLoop {
             mailbox.post(mail);
         }
         answered
+    }
+
+    /// Reads entries for a follower off this thread; they come back with the mail.
+    fn read(&self, read: LogRead) {
+        let Parts { readers, mailboxes, id, .. } = &self.parts;
+        let (readers, mailboxes, id) = (readers.clone(), Arc::clone(mailboxes), *id);
+        tokio::spawn(async move {
+            // A read that panicked is asked for again, with the follower's next sign of life.
+            if let Ok(input) = readers.run(move || read.run()).await {
+                mailboxes[id.0 as usize].post(&mut vec![Mail::Input(input)]);
+            }
+        });
     }
 
     /// The view of a partition of this shard; published from here on.

@@ -1,13 +1,14 @@
 //! What one shard thread leaves for another: taken whole, once a pass.
 //!
 //! Posting never waits, so that two shards cannot wait for each other. What lies in a mailbox is bounded by its
-//! contents: assignments of partitions that the catalog holds, and wake-ups of partitions that exist.
+//! contents: assignments of partitions that the catalog holds, wake-ups of partitions that exist, and one read for each follower that is behind.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::partition_view::PartitionView;
+use super::shard::ShardInput;
 use crate::node::ShardMessage;
 
 /// One piece of mail.
@@ -15,6 +16,8 @@ use crate::node::ShardMessage;
 pub enum Mail {
     /// For the machine.
     Message(ShardMessage),
+    /// For the shard: a read that is done.
+    Input(ShardInput),
     /// The partition's view has changed: wake who waits for it on this shard.
     Wake(Arc<PartitionView>),
 }

@@ -9,6 +9,7 @@
 //!
 //! One round is on its way at a time; what the next passes write gathers for the next one.
 
+mod jumps;
 mod outputs;
 mod rounds;
 
@@ -16,11 +17,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
-use crate::limits::{RETENTION_TICKS, SECOND_TICKS};
+use caudal_proto::peer;
+
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, TopicId};
+use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
-    FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader, Recovered,
-    Round, Voters,
+    Entry, FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader,
+    Recovered, Round, Voters,
 };
 use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
 use crate::state::{Catalog, Request, TopicConfig};
@@ -61,6 +64,51 @@ pub enum ShardInput {
     },
     /// A message of another shard.
     Message(ShardMessage),
+    /// A message of another broker.
+    Peer {
+        /// Who sent it.
+        from: NodeId,
+        /// The message.
+        message: Box<peer::Message>,
+    },
+    /// What a broker says of the partitions that it leads; only on the first shard.
+    Statuses {
+        /// Who.
+        from: NodeId,
+        /// One for each.
+        statuses: Vec<peer::PartitionStatus>,
+    },
+    /// A broker answers again.
+    PeerUp(NodeId),
+    /// A broker is silent, or refuses.
+    PeerDown(NodeId),
+    /// Messages did not fit their queue, or their connection is gone.
+    Dropped {
+        /// Whose.
+        partition: PartitionId,
+        /// Whom they were for.
+        replica: ReplicaId,
+    },
+    /// Leadership shall go to another broker.
+    Transfer {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whose.
+        partition: PartitionId,
+        /// Where to.
+        to: NodeId,
+    },
+    /// What [`Effect::Read`] asked for; none where it cannot be read.
+    Fetched {
+        /// Whose.
+        partition: PartitionId,
+        /// From the read.
+        incarnation: u64,
+        /// From the read.
+        from: Index,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
     /// The broker stops: refuse what is new, finish what is begun.
     Stop,
 }
@@ -115,6 +163,41 @@ pub enum Effect {
     Catalog(Arc<Catalog>),
     /// This broker's id is known.
     Registered(NodeId),
+    /// A message for another broker.
+    Send {
+        /// Which.
+        to: NodeId,
+        /// What it travels with.
+        class: peer::Class,
+        /// The message.
+        message: Box<peer::Message>,
+    },
+    /// What this broker says of partitions that it leads: for all brokers, and for the first shard of this one.
+    Statuses(Vec<peer::PartitionStatus>),
+    /// Entries are to be read for a follower, off the shard's thread.
+    Read(LogRead),
+}
+
+/// Entries to be read for a follower: [`LogRead::run`], and its result back as [`ShardInput::Fetched`].
+pub struct LogRead {
+    /// Whose.
+    pub partition: PartitionId,
+    /// The partition's life that asked.
+    pub incarnation: u64,
+    /// The first entry.
+    pub from: Index,
+    /// The first that is not wanted.
+    pub to: Index,
+    reader: Reader,
+}
+
+impl LogRead {
+    /// Reads as many as fit a message.
+    pub fn run(self) -> ShardInput {
+        let LogRead { partition, incarnation, from, to, reader } = self;
+        let entries = reader.entries(from, to, PEER_MESSAGE_BYTES_MAX as usize).unwrap_or_default();
+        ShardInput::Fetched { partition, incarnation, from, entries }
+    }
 }
 
 /// What a shard is born with.
@@ -141,6 +224,8 @@ pub struct Shard {
     deleted: BTreeMap<PartitionId, ReplicaId>,
     /// Logs that are being made.
     creating: BTreeMap<PartitionId, Creating>,
+    /// Logs that go on elsewhere.
+    jumping: BTreeMap<PartitionId, jumps::Jumping>,
     /// Snapshots that are being written: their index, and the one before.
     snapshots: BTreeMap<PartitionId, Snapshotting>,
     /// What the next round takes along beside the logs' own.
@@ -166,6 +251,8 @@ struct OpenLog {
     written: Index,
     /// The segment that was active at the last look at its segments.
     sequence: u64,
+    /// Where it began when the machine was last told.
+    start: LogStart,
 }
 
 struct Unsynced {
@@ -205,6 +292,7 @@ enum Owner {
     Log(PartitionId),
     Create(PartitionId),
     Snapshot(PartitionId),
+    Jump(PartitionId),
     Nobody,
 }
 
@@ -227,6 +315,7 @@ impl Shard {
             recovered: options.recovered,
             deleted: options.deleted,
             creating: BTreeMap::new(),
+            jumping: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             gathering: Round::default(),
             owners: Vec::new(),
@@ -256,6 +345,25 @@ impl Shard {
                 Input::Trim { ticket, partition, before, validate_only, room }
             }
             ShardInput::Message(message) => Input::Shard(message),
+            ShardInput::Peer { from, message } => {
+                // A follower cannot refuse what Raft has taken.
+                let bytes: usize =
+                    message.entries.iter().map(|entry| entry.data.len() + FRAME_HEADER_BYTES).sum();
+                let partition = TopicId::from_slice(&message.topic_id)
+                    .map(|topic| PartitionId { topic, partition: message.partition });
+                if bytes > 0 && !partition.is_some_and(|partition| self.take_room(partition, bytes)) {
+                    return;
+                }
+                Input::Peer { from, message }
+            }
+            ShardInput::Statuses { from, statuses } => Input::Statuses { from, statuses },
+            ShardInput::PeerUp(node) => Input::PeerUp(node),
+            ShardInput::PeerDown(node) => Input::PeerDown(node),
+            ShardInput::Dropped { partition, replica } => Input::Dropped { partition, replica },
+            ShardInput::Transfer { ticket, partition, to } => Input::Transfer { ticket, partition, to },
+            ShardInput::Fetched { partition, incarnation, from, entries } => {
+                Input::Fetched { partition, incarnation, from, entries }
+            }
             ShardInput::Stop => Input::Stop,
         };
         self.node.handle(now, input);
@@ -272,6 +380,7 @@ impl Shard {
         if self.ticks.is_multiple_of(SECOND_TICKS) {
             self.touched.append(&mut self.unmarked);
             self.create_again();
+            self.jump_again();
         }
         if self.ticks.is_multiple_of(RETENTION_TICKS) {
             let all: Vec<PartitionId> = self.logs.keys().copied().collect();

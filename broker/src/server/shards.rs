@@ -82,6 +82,7 @@ impl Shards {
                 mailboxes: Arc::clone(&mailboxes),
                 rounds: rounds.clone(),
                 views: Arc::clone(&broker.views),
+                readers: broker.readers.clone(),
                 life: Arc::clone(&broker.life),
                 clock: broker.clock,
             });
@@ -123,10 +124,7 @@ fn options(broker: &Broker, shard: ShardId, shards: usize) -> Options {
         shard,
         shards: u32::try_from(shards).unwrap_or(u32::MAX),
         seed: Uuid::new_v4().as_u64_pair().0,
-        identity: Identity {
-            node_uuid: broker.folder.identity().node_uuid,
-            address: broker.about.address.clone(),
-        },
+        identity: Identity::alone(broker.folder.identity().node_uuid, broker.about.address.clone()),
         defaults: broker.config.topic.clone(),
         snapshot_entries: SNAPSHOT_ENTRIES,
     }

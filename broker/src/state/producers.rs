@@ -154,7 +154,10 @@ impl Producers {
     /// A batch was put at the end of the log. What the overlay holds from its index on is gone.
     pub fn append(&mut self, frame: ProducerFrame) {
         self.truncate(frame.index);
-        debug_assert!(frame.index > self.folded, "index {} is folded, {} was", frame.index, self.folded);
+        // A replica whose log began elsewhere was told of batches that its log had not reached.
+        if frame.index <= self.folded {
+            return;
+        }
         self.pending.insert(frame.index, frame);
         self.pending_of.entry(frame.producer_id).or_default().push(frame.index);
     }
@@ -220,6 +223,14 @@ impl Producers {
         if let Some((_, id)) = self.by_age.pop_first() {
             self.known.remove(&id);
         }
+    }
+
+    /// The batches of the committed part, in log order: folded, they make it again.
+    pub fn frames(&self) -> Vec<ProducerFrame> {
+        let mut frames: Vec<ProducerFrame> =
+            self.known.values().flat_map(|known| known.batches.iter().copied()).collect();
+        frames.sort_unstable_by_key(|frame| frame.index);
+        frames
     }
 
     /// The committed part as bytes: equal on every replica that has folded the same log.

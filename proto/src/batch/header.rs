@@ -157,7 +157,7 @@ impl Header {
     }
 
     /// The bytes are exactly this batch, and their checksum is the header's.
-    pub(super) fn matches(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn matches(&self, bytes: &[u8]) -> Result<(), Error> {
         if self.claimed() != bytes.len() as i64 {
             return Err(Error::Length { claimed: self.claimed(), bytes: bytes.len() });
         }

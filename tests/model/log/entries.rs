@@ -68,14 +68,14 @@ pub(crate) fn stored(entry: &Entry) -> Entry {
     Entry { payload: payload.into(), ..entry.clone() }
 }
 
-/// The last five batches of each producer, in log order.
+/// The last ten batches of each producer, in log order.
 pub(crate) fn producers(entries: &[Entry]) -> Vec<ProducerFrame> {
     let mut all: Vec<ProducerFrame> = Vec::new();
     for entry in entries {
         all.extend(ProducerFrame::of(&FrameHeader::of(entry, 0), &entry.payload));
     }
     let behind = |at: usize| all[at + 1..].iter().filter(|b| b.producer_id == all[at].producer_id).count();
-    let kept = (0..all.len()).filter(|&at| behind(at) < 5);
+    let kept = (0..all.len()).filter(|&at| behind(at) < 10);
     kept.map(|at| all[at]).collect()
 }
 

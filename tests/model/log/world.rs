@@ -150,7 +150,7 @@ impl World {
         } else {
             vec![MetaChange { partition: PARTITION, what: created }]
         };
-        let jobs = vec![Job::Create { partition: PARTITION, start }];
+        let jobs = vec![Job::Create { partition: PARTITION, start, producers: Vec::new() }];
         disk.run(vec![Round { meta, jobs, ..Round::default() }]).map(drop).map_err(|error| error.to_string())
     }
 

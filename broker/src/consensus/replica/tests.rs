@@ -9,6 +9,7 @@ use crate::log::LogStart;
 
 fn boot(replica: u64, voters: &[u64]) -> Boot {
     Boot {
+        partition: PartitionId::CONTROL,
         replica: ReplicaId(replica),
         term: FOUNDING_TERM,
         vote: 0,
@@ -18,8 +19,7 @@ fn boot(replica: u64, voters: &[u64]) -> Boot {
         start: LogStart::genesis(PartitionId::CONTROL, FIRST_INDEX, FOUNDING_TERM),
         last_index: FIRST_INDEX.prev(),
         terms: Vec::new(),
-        next_offset: Offset(0),
-        append_time: 0,
+        places: Vec::new(),
         entries: Vec::new(),
     }
 }
@@ -28,7 +28,7 @@ struct Group {
     replicas: BTreeMap<u64, Replica>,
     /// Readys written and not synced yet, oldest first.
     unsynced: BTreeMap<u64, Vec<u64>>,
-    wire: Vec<Message>,
+    wire: Vec<peer::Message>,
     applied: BTreeMap<u64, Vec<Entry>>,
     logs: BTreeMap<u64, BTreeMap<Index, Entry>>,
 }
@@ -62,7 +62,7 @@ impl Group {
             }
             self.applied.entry(id).or_default().extend(ready.committed);
             for (from, to) in ready.fetches {
-                replica.fetched(log.range(from..to).map(|(_, entry)| entry.clone()).collect());
+                replica.fetched(from, log.range(from..to).map(|(_, entry)| entry.clone()).collect());
             }
         }
     }
@@ -191,14 +191,14 @@ fn a_vote_leaves_after_its_sync() {
         group.deliver();
         group.deliver();
     }
-    let asked = |group: &Group| group.wire.iter().any(|m| m.get_msg_type() == MessageType::MsgRequestVote);
+    let asked = |group: &Group| group.wire.iter().any(|m| m.r#type == MessageType::MsgRequestVote as i32);
     assert!(!asked(&group), "the candidate's own vote is not durable");
     group.sync(1);
     assert!(asked(&group));
     group.deliver();
     assert!(group.wire.is_empty(), "votes given are not durable");
     group.sync(2);
-    assert!(group.wire.iter().any(|m| m.get_msg_type() == MessageType::MsgRequestVoteResponse));
+    assert!(group.wire.iter().any(|m| m.r#type == MessageType::MsgRequestVoteResponse as i32));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::Index;
 use crate::log::segment::{self, SegmentHeader};
 use crate::log::snapshot::{self, Snapshot};
-use crate::log::{Job, JobDone, PartitionMeta, is_no_space};
+use crate::log::{Job, JobDone, LogStart, PartitionMeta, ProducerFrame, Tip, footer, is_no_space};
 
 /// The room of a new log: a partition that is never written takes no more.
 const FIRST_SEGMENT_BYTES: u64 = 64 * 1024;
@@ -12,8 +12,12 @@ const FIRST_SEGMENT_BYTES: u64 = 64 * 1024;
 /// Does one job. A full disk is an answer, everything else that fails is the end.
 pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> {
     let (what, partition, done) = match job {
-        Job::Create { partition, start } => {
-            ("first segment", partition, create(fs, root, partition, start.generation))
+        Job::Create { partition, start, producers } => {
+            ("first segment", partition, create(fs, root, partition, &start, &producers))
+        }
+        Job::RemoveGeneration { partition, generation } => {
+            let dir = paths::partition_dir(root, partition, generation);
+            ("old generation", partition, present(fs.remove_dir_all(&dir)))
         }
         Job::Prepare { partition, generation, sequence, bytes } => {
             let dir = paths::partition_dir(root, partition, generation);
@@ -35,7 +39,14 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
 }
 
 /// Makes the folders of a log, and its first segment.
-fn create(fs: &dyn Fs, root: &Path, partition: PartitionId, generation: u64) -> io::Result<()> {
+fn create(
+    fs: &dyn Fs,
+    root: &Path,
+    partition: PartitionId,
+    start: &LogStart,
+    producers: &[ProducerFrame],
+) -> io::Result<()> {
+    let generation = start.generation;
     let dir = paths::partition_dir(root, partition, generation);
     let header = SegmentHeader { partition, generation, sequence: 1 };
     let made = fs
@@ -46,6 +57,13 @@ fn create(fs: &dyn Fs, root: &Path, partition: PartitionId, generation: u64) -> 
                 fs.sync_dir(folder)?;
             }
             fs.sync_dir(root)
+        })
+        .and_then(|()| match producers {
+            [] => Ok(()),
+            _ => {
+                let before = SegmentHeader { sequence: 0, ..header };
+                footer::write_producers(fs, &dir, &before, Tip::before(start), producers)
+            }
         })
         .and_then(|()| segment::create(fs, &dir, &header, FIRST_SEGMENT_BYTES));
     if made.as_ref().is_err_and(is_no_space) {

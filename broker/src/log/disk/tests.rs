@@ -160,7 +160,7 @@ fn job(job: Job) -> Round {
 }
 
 fn create(number: i32) -> Round {
-    job(Job::Create { partition: partition(number), start: start(number) })
+    job(Job::Create { partition: partition(number), start: start(number), producers: Vec::new() })
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn the_start_sweeps_what_no_record_refers_to() {
         setup.one(create(number)).unwrap();
     }
     let newer = LogStart { generation: 2, ..start(0) };
-    setup.one(job(Job::Create { partition: partition(0), start: newer })).unwrap();
+    setup.one(job(Job::Create { partition: partition(0), start: newer, producers: Vec::new() })).unwrap();
     for index in [7, 9] {
         let data = Bytes::from_static(b"state");
         setup

@@ -58,6 +58,23 @@ pub(super) fn apply(before: Option<PartitionMeta>, change: &MetaChange) -> io::R
             (meta.durable_index, meta.durable_term) = (index.0, term.0);
         }
         MetaField::Snapshot { index, term } => (meta.snapshot_index, meta.snapshot_term) = (index.0, term.0),
+        MetaField::Jumped(jumped) => {
+            let before_first = jumped.start.first_index.prev().0;
+            meta = PartitionMeta {
+                replica_id: meta.replica_id,
+                term: jumped.term.0,
+                vote: jumped.vote,
+                commit: before_first,
+                applied: jumped.applied.0,
+                voters: Some(jumped.voters.clone()),
+                durable_index: before_first,
+                durable_term: jumped.start.prev_term.0,
+                snapshot_index: jumped.snapshot.0.0,
+                snapshot_term: jumped.snapshot.1.0,
+                ..PartitionMeta::default()
+            };
+            meta.set_start(&jumped.start);
+        }
         MetaField::Removed => {
             meta = PartitionMeta { replica_id: meta.replica_id, removed: true, ..Default::default() };
         }
@@ -74,7 +91,7 @@ fn refuse(change: &MetaChange, why: &str) -> io::Error {
 mod tests {
     use super::*;
     use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-    use crate::log::{LogStart, Voters};
+    use crate::log::{Jumped, LogStart, Voters};
 
     fn change(what: MetaField) -> MetaChange {
         MetaChange { partition: PartitionId::CONTROL, what }
@@ -117,6 +134,37 @@ mod tests {
         assert_eq!((meta.term, meta.vote, meta.commit, meta.applied), (9, 8, 10, 11));
         assert_eq!((meta.durable_index, meta.durable_term), (8, 6));
         assert_eq!((meta.snapshot_index, meta.snapshot_term), (11, 9));
+        assert_eq!((meta.start(), meta.voters), (start, Some(voters)));
+    }
+
+    #[test]
+    fn a_jump_replaces_everything_but_the_replica() {
+        let start = LogStart {
+            generation: 2,
+            first_index: Index(41),
+            prev_term: Term(9),
+            ..after(&[created(7)]).start()
+        };
+        let voters = Voters { voters: vec![7, 8], ..Default::default() };
+        let jumped = Jumped {
+            start,
+            voters: voters.clone(),
+            applied: Index(50),
+            term: Term(11),
+            vote: 8,
+            snapshot: (Index(52), Term(10)),
+        };
+        let changes = [
+            created(7),
+            MetaField::Durable { index: Index(30), term: Term(6) },
+            MetaField::Jumped(Box::new(jumped)),
+        ];
+        let meta = after(&changes);
+        assert_eq!((meta.replica_id, meta.term, meta.vote, meta.commit, meta.applied), (7, 11, 8, 40, 50));
+        assert_eq!(
+            (meta.durable_index, meta.durable_term, meta.snapshot_index, meta.snapshot_term),
+            (40, 9, 52, 10)
+        );
         assert_eq!((meta.start(), meta.voters), (start, Some(voters)));
     }
 

@@ -7,7 +7,7 @@ use crate::ids::{Index, Position};
 use crate::log::pages::{From, Pages};
 use crate::log::segment::SEGMENT_HEADER_BYTES;
 use crate::log::shared::View;
-use crate::log::{Entry, FRAME_HEADER_BYTES, FrameHeader};
+use crate::log::{Entry, FRAME_HEADER_BYTES, FrameHeader, Place};
 
 impl Reader {
     /// The entries `from` to before `to`, which is at most one behind the last written one: about `max_bytes`, but at
@@ -16,11 +16,46 @@ impl Reader {
     /// # Errors
     /// The first entry is damaged, or lies below the log's first; or the file system fails.
     pub fn entries(&self, from: Index, to: Index, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
-        let segments = self.shared.segments();
         let mut entries: Vec<Entry> = Vec::new();
-        let mut next = from;
         let mut bytes = 0;
-        while next < to && (bytes < max_bytes || entries.is_empty()) {
+        let walked = self.walk(from, to, |pages, header, position| {
+            let payload = pages.get(position.0 + FRAME_HEADER_BYTES as u64, header.payload_len as usize)?;
+            if !header.check_payload(payload) {
+                return Err(ReadError::DamagedEntry { index: header.index });
+            }
+            bytes += FRAME_HEADER_BYTES + payload.len();
+            entries.push(header.entry(Bytes::copy_from_slice(payload)));
+            Ok(bytes < max_bytes)
+        });
+        match walked {
+            Err(ReadError::DamagedEntry { .. }) if !entries.is_empty() => Ok(entries),
+            walked => walked.map(|()| entries),
+        }
+    }
+
+    /// What the entries `from` to before `to` leave behind, as [`Reader::entries`] bounds them; payloads are not read.
+    ///
+    /// # Errors
+    /// An entry is damaged, or `from` lies below the log's first; or the file system fails.
+    pub fn places(&self, from: Index, to: Index) -> Result<Vec<Place>, ReadError> {
+        let mut places = Vec::new();
+        self.walk(from, to, |_, header, _| {
+            places.push(Place { next_offset: header.next_offset(), append_time: header.append_time });
+            Ok(true)
+        })?;
+        Ok(places)
+    }
+
+    /// Visits the frames `from` to before `to`, until there are no more or the visitor has had enough.
+    fn walk(
+        &self,
+        from: Index,
+        to: Index,
+        mut visit: impl FnMut(&mut Pages, &FrameHeader, Position) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        let segments = self.shared.segments();
+        let mut next = from;
+        while next < to {
             let view = match segments.sealed_at(next) {
                 Some(sealed) => self.shared.load(sealed)?,
                 None => segments.live(),
@@ -33,46 +68,39 @@ impl Reader {
             if next > view.last_index {
                 break;
             }
-            match read_segment(&view, next, to, max_bytes, &mut bytes, &mut entries) {
-                Err(ReadError::DamagedEntry { .. }) if !entries.is_empty() => break,
-                done => done?,
+            match walk_segment(&view, next, to, &mut visit)? {
+                Some(index) => next = index,
+                None => break,
             }
-            next = entries.last().map_or(next, |entry| entry.index.next());
         }
-        Ok(entries)
+        Ok(())
     }
 }
 
-fn read_segment(
+/// Visits the frames of one segment; the index behind them, or nothing where the visitor had enough.
+fn walk_segment(
     view: &View,
     from: Index,
     to: Index,
-    max_bytes: usize,
-    bytes: &mut usize,
-    entries: &mut Vec<Entry>,
-) -> Result<(), ReadError> {
+    visit: &mut impl FnMut(&mut Pages, &FrameHeader, Position) -> Result<bool, ReadError>,
+) -> Result<Option<Index>, ReadError> {
     let mut pages = Pages::new(view.file.clone(), From::Cache)?.cut(view.end);
     let known = view.indexes.read().0.by_index(from);
     let (mut position, mut index) = known
         .map_or((Position(SEGMENT_HEADER_BYTES), view.base.index.next()), |entry| {
             (entry.position, entry.index)
         });
-    while index < to && index <= view.last_index && (*bytes < max_bytes || entries.is_empty()) {
+    while index < to && index <= view.last_index {
         let damaged = || ReadError::DamagedEntry { index: index.max(from) };
         let header = FrameHeader::parse(pages.get(position.0, FRAME_HEADER_BYTES)?).map_err(|_| damaged())?;
         if header.index != index {
             return Err(damaged());
         }
-        if index >= from {
-            let payload = pages.get(position.0 + FRAME_HEADER_BYTES as u64, header.payload_len as usize)?;
-            if !header.check_payload(payload) {
-                return Err(damaged());
-            }
-            *bytes += FRAME_HEADER_BYTES + payload.len();
-            entries.push(header.entry(Bytes::copy_from_slice(payload)));
+        if index >= from && !visit(&mut pages, &header, position)? {
+            return Ok(None);
         }
         position.0 += header.frame_bytes();
         index = index.next();
     }
-    Ok(())
+    Ok(Some(index))
 }

@@ -48,7 +48,9 @@ impl<'a> Fold<'a> {
             config,
             partition_header,
             tip: Tip::before(&meta.start()),
-            producers: ProducerFold::default(),
+            producers: footer::read(fs, dir, &partition_header)
+                .map(|before| before.producers)
+                .unwrap_or_default(),
             sealed: Vec::new(),
             others: Vec::new(),
             terms: Vec::new(),

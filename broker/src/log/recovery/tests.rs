@@ -257,8 +257,8 @@ fn producers_are_known_again_across_segments_and_without_index_files() {
     assert_eq!(with, without);
     let of =
         |id: i64| with.iter().filter(|b| b.producer_id == id).map(|b| b.first_sequence).collect::<Vec<_>>();
-    assert_eq!(of(1), [14, 16, 18, 20, 22]);
-    assert_eq!(of(2), [28, 32, 36, 40, 44]);
+    assert_eq!(of(1), [4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+    assert_eq!(of(2), [24, 28, 32, 36, 40, 44]);
     assert!(with.is_sorted_by_key(|batch| batch.index));
     let last = with.last().unwrap();
     assert_eq!((last.producer_id, last.epoch, last.count), (3, 1, 2));
@@ -284,7 +284,7 @@ fn producers_of_a_cut_suffix_are_forgotten() {
     for _ in 0..2 {
         let producers = rig.restart().producers;
         let sequences: Vec<i32> = producers.iter().map(|batch| batch.first_sequence).collect();
-        assert_eq!(sequences, [6, 8, 10, 12, 14]);
+        assert_eq!(sequences, [0, 2, 4, 6, 8, 10, 12, 14]);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::log::contents::Contents;
 use crate::log::pages::{From, Pages};
 use crate::log::producers::ProducerFold;
 use crate::log::scan::{ScanError, scan};
-use crate::log::segment::{Active, Sealed};
+use crate::log::segment::{Active, Sealed, SegmentHeader};
 use crate::log::shared::Segments;
 use crate::log::{Fatal, File, OpenMode, Tip, footer, paths};
 
@@ -140,7 +140,11 @@ impl Log {
                 known
             });
         }
-        let producers = producers.unwrap_or_default();
+        let before_first = || {
+            let before = SegmentHeader { sequence: 0, ..sealed.header };
+            footer::read(&*self.fs, &self.dir, &before).map(|contents| contents.producers)
+        };
+        let producers = producers.or_else(before_first).unwrap_or_default();
         let mut contents = Contents::empty(sealed.base, producers.clone());
         let mut pages = Pages::new(file.clone(), From::Cache)?;
         scan(&mut pages, &mut contents, from.prev(), Some(from))?;

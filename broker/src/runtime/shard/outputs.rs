@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
+use super::{Creating, Effect, LogRead, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
 use crate::consensus::{self, FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-use crate::limits::{CONTROL_SEGMENT_BYTES, PEER_MESSAGE_BYTES_MAX};
+use crate::limits::CONTROL_SEGMENT_BYTES;
 use crate::log::{
-    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Recovered,
-    Voters, read_snapshot,
+    Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Place,
+    Recovered, Voters, read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
 use crate::state::TopicConfig;
@@ -20,12 +20,16 @@ impl Shard {
                 self.persist(now, partition, incarnation, ready, &entries, hard_state)?;
             }
             Output::Read { partition, incarnation, from, to } => {
-                let entries = self.logs.get(&partition).and_then(|open| {
-                    open.log.reader().entries(from, to, PEER_MESSAGE_BYTES_MAX as usize).ok()
-                });
-                let entries = entries.unwrap_or_default();
-                self.node.handle(now, Input::Fetched { partition, incarnation, entries });
+                if let Some(open) = self.logs.get(&partition) {
+                    let read = LogRead { partition, incarnation, from, to, reader: open.log.reader() };
+                    self.effects.push_back(Effect::Read(read));
+                }
             }
+            Output::Send { to, class, message } => {
+                self.effects.push_back(Effect::Send { to, class, message })
+            }
+            Output::Statuses(statuses) => self.effects.push_back(Effect::Statuses(statuses)),
+            Output::Jump { partition, term, vote, snapshot } => self.jump(partition, term, vote, snapshot),
             Output::Commit { partition, index } => self.change(partition, MetaField::Commit(index)),
             Output::Conf { partition, applied, voters } => {
                 self.change(partition, MetaField::Conf { applied, voters })
@@ -47,7 +51,7 @@ impl Shard {
                 }
                 self.effects.push_back(Effect::Configured { partition, config });
             }
-            Output::Delete { partition } => self.delete(partition),
+            Output::Delete { partition, replica } => self.delete(partition, replica),
             Output::SetLogStart { partition, offset, applied } => {
                 self.set_log_start(partition, offset, applied)
             }
@@ -123,7 +127,11 @@ impl Shard {
                 self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
             }
             recorded => {
-                let start = LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM);
+                // A replica without voters knows nothing: it is behind every entry, and is told where to begin.
+                let start = match voters.is_empty() {
+                    true => LogStart::genesis(partition, Index(1), Term(0)),
+                    false => LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM),
+                };
                 let voters = Voters { voters, ..Voters::default() };
                 let recorded = recorded.map(|(meta, _)| meta);
                 let creating = Creating {
@@ -138,7 +146,7 @@ impl Shard {
                     recorded,
                 };
                 self.creating.insert(partition, creating);
-                self.job(Owner::Create(partition), Job::Create { partition, start });
+                self.job(Owner::Create(partition), Job::Create { partition, start, producers: Vec::new() });
             }
         }
     }
@@ -154,9 +162,21 @@ impl Shard {
                 return self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
             }
         };
-        let config = log_config_of(partition, &creating.config);
-        match Log::open(Arc::clone(&self.fs), &self.root, partition, &meta, config) {
-            Ok(recovered) => self.opened(now, partition, meta, recovered, creating.config, creating.topic),
+        self.open_again(now, partition, meta, creating.config, creating.topic);
+    }
+
+    /// Opens a log from the disk while the broker runs.
+    pub(super) fn open_again(
+        &mut self,
+        now: Now,
+        partition: PartitionId,
+        meta: PartitionMeta,
+        config: Arc<TopicConfig>,
+        topic: Arc<str>,
+    ) {
+        let of_log = log_config_of(partition, &config);
+        match Log::open(Arc::clone(&self.fs), &self.root, partition, &meta, of_log) {
+            Ok(recovered) => self.opened(now, partition, meta, recovered, config, topic),
             Err(error) => self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() }),
         }
     }
@@ -186,7 +206,10 @@ impl Shard {
             tracing::error!(%partition, first = %range.first, last = %range.last, "stored records are damaged: they are refused, the others are served");
         }
         recovered.log.set_config(log_config_of(partition, &config));
-        let boot = Box::new(boot(&meta, &mut recovered, snapshot));
+        let boot = match boot(partition, &meta, &mut recovered, snapshot) {
+            Ok(boot) => Box::new(boot),
+            Err(why) => return self.node.handle(now, Input::OpenFailed { partition, why }),
+        };
         let log = recovered.log;
         self.effects.push_back(Effect::Opened {
             partition,
@@ -194,9 +217,9 @@ impl Shard {
             config: Arc::clone(&config),
             reader: log.reader(),
         });
-        let (written, sequence) = (log.written(), log.sequence());
+        let (written, sequence, start) = (log.written(), log.sequence(), log.start());
         let unsynced = std::collections::VecDeque::new();
-        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, sequence });
+        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, sequence, start });
         self.node.handle(now, Input::Opened { partition, boot });
     }
 
@@ -216,16 +239,15 @@ impl Shard {
     /// Opens a log again after the machine lost its group to a panic.
     fn reopen(&mut self, now: Now, partition: PartitionId) {
         let Some(open) = self.logs.remove(&partition) else { return };
-        let config = log_config_of(partition, &open.config);
         drop(open.log);
-        match Log::open(Arc::clone(&self.fs), &self.root, partition, &open.meta, config) {
-            Ok(recovered) => self.opened(now, partition, open.meta, recovered, open.config, open.topic),
-            Err(error) => self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() }),
-        }
+        self.open_again(now, partition, open.meta, open.config, open.topic);
     }
 
-    fn delete(&mut self, partition: PartitionId) {
-        let recorded = self.logs.remove(&partition).is_some() | self.recovered.remove(&partition).is_some();
+    fn delete(&mut self, partition: PartitionId, replica: ReplicaId) {
+        self.deleted.insert(partition, replica);
+        let recorded = self.logs.remove(&partition).is_some()
+            | self.recovered.remove(&partition).is_some()
+            | self.jumping.remove(&partition).is_some();
         if recorded || self.creating.remove(&partition).is_some_and(|creating| creating.made) {
             self.change(partition, MetaField::Removed);
         }
@@ -262,7 +284,7 @@ pub(super) fn created_field(creating: &Creating) -> MetaField {
         replica: creating.replica,
         start: creating.start,
         voters: creating.voters.clone(),
-        term: FOUNDING_TERM,
+        term: creating.start.prev_term,
     }
 }
 
@@ -283,32 +305,71 @@ pub(super) fn note(meta: &mut PartitionMeta, change: &MetaChange) {
 }
 
 /// What the machine starts a replica from.
-fn boot(meta: &PartitionMeta, recovered: &mut Recovered, snapshot: Option<bytes::Bytes>) -> Boot {
+fn boot(
+    partition: PartitionId,
+    meta: &PartitionMeta,
+    recovered: &mut Recovered,
+    snapshot: Option<bytes::Bytes>,
+) -> Result<Boot, String> {
     // A log that goes beyond the recorded term proves that the term was reached; the vote of the older term is void.
     let term = Term(meta.term).max(recovered.last_term);
     let vote = if term.0 > meta.term { 0 } else { meta.vote };
     // The recorded commit index is lazy; what is applied, or cut from the log, was committed.
     let applied = meta.applied.max(meta.snapshot_index);
     let commit = Index(meta.commit.max(applied)).max(meta.start().first_index.prev());
+    let commit = commit.min(recovered.last_index);
+    let places = places(recovered, commit, &meta.start())?;
     let group = consensus::Boot {
+        partition,
         replica: ReplicaId(meta.replica_id),
         term,
         vote,
-        commit: commit.min(recovered.last_index),
+        commit,
         applied: Index(applied).min(recovered.last_index),
         voters: meta.voters.clone().unwrap_or_default(),
         start: meta.start(),
         last_index: recovered.last_index,
         terms: std::mem::take(&mut recovered.terms),
-        next_offset: recovered.next_offset,
-        append_time: recovered.append_time,
+        places,
         entries: std::mem::take(&mut recovered.control),
     };
-    Boot {
+    Ok(Boot {
         group,
         producers: std::mem::take(&mut recovered.producers),
         commands: std::mem::take(&mut recovered.commands),
         snapshot,
+        voters_index: Index(meta.applied),
+        snapshot_index: Index(meta.snapshot_index),
         lost_end: recovered.lost_end,
+        next_offset: recovered.next_offset,
+    })
+}
+
+/// What the entries from the commit index on leave behind. Those that are damaged leave what the next intact one takes.
+fn places(recovered: &Recovered, commit: Index, start: &LogStart) -> Result<Vec<Place>, String> {
+    let before = Place { next_offset: start.next_offset, append_time: start.append_time };
+    let (mut places, mut next) = (Vec::new(), commit);
+    if commit < start.first_index {
+        (places, next) = (vec![before], start.first_index);
     }
+    while next <= recovered.last_index {
+        let damaged =
+            recovered.holes.iter().find(|hole| (hole.first_index..=hole.last_index).contains(&next));
+        if let Some(hole) = damaged {
+            let append_time = places.last().copied().unwrap_or(before).append_time;
+            let place = Place { next_offset: hole.next_offset, append_time };
+            places.extend(std::iter::repeat_n(place, (hole.last_index.0 + 1 - next.0) as usize));
+            next = hole.last_index.next();
+            continue;
+        }
+        let ahead = recovered.holes.iter().map(|hole| hole.first_index).filter(|first| *first > next).min();
+        let end = ahead.unwrap_or(recovered.last_index.next()).min(recovered.last_index.next());
+        let read = recovered.log.reader().places(next, end).map_err(|error| error.to_string())?;
+        if read.is_empty() {
+            return Err(format!("entries from {next} on are not where the log says"));
+        }
+        next = Index(next.0 + read.len() as u64);
+        places.extend(read);
+    }
+    Ok(places)
 }

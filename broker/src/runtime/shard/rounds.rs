@@ -63,9 +63,11 @@ impl Shard {
                 Owner::Log(partition) => of_logs.entry(partition).or_default().push(job),
                 Owner::Create(partition) => self.create_done(now, partition, &job),
                 Owner::Snapshot(partition) => self.snapshot_done(now, partition, &job),
+                Owner::Jump(partition) => self.jump_job_done(partition, &job),
                 Owner::Nobody => {}
             }
         }
+        self.jumps_done(now, done.number);
         for partition in in_flight.logs {
             let jobs = of_logs.remove(&partition).unwrap_or_default();
             self.log_done(now, partition, &jobs, done.number)?;
@@ -92,6 +94,11 @@ impl Shard {
         }
         if open.log.has_work() {
             self.touched.insert(partition);
+        }
+        let start = open.log.start();
+        if start != open.start {
+            open.start = start;
+            self.node.handle(now, Input::Began { partition, start });
         }
         self.unmarked.insert(partition);
         self.tell_written(now, partition);
@@ -125,7 +132,7 @@ impl Shard {
             }
         }
         for (partition, start) in again {
-            self.job(Owner::Create(partition), Job::Create { partition, start });
+            self.job(Owner::Create(partition), Job::Create { partition, start, producers: Vec::new() });
         }
     }
 

@@ -1,0 +1,228 @@
+//! What a leader does for its partition beside records: voters as the placement says, leadership where it belongs,
+//! word to the others.
+
+use std::collections::BTreeSet;
+
+use caudal_proto::peer;
+
+use super::Node;
+use super::event::{Output, Reply, Seats, Ticket};
+use super::partition::{Life, Live};
+use super::peers::status;
+use crate::consensus::{Change, Follower};
+use crate::ids::{Index, NodeId, PartitionId, ReplicaId};
+use crate::limits::{BALANCE_TICKS, CAUGHT_UP_ENTRIES, SECOND_TICKS, STATUS_TICKS};
+use crate::refusal::Refusal;
+
+impl Node {
+    /// Once a second: each leader looks after its partition.
+    pub(super) fn steer(&mut self) {
+        let all = self.ticks.is_multiple_of(STATUS_TICKS);
+        let mut statuses = Vec::new();
+        let mut handed_over = false;
+        for (id, partition) in &mut self.partitions {
+            let Life::Live(live) = &mut partition.life else { continue };
+            if !live.replica.is_ready_leader() {
+                live.led_since = None;
+                continue;
+            }
+            let since = *live.led_since.get_or_insert(self.ticks);
+            live.replica.probe_snapshots();
+            live.replica.leave_joint();
+            let followers = live.replica.followers();
+            let standing = Standing {
+                followers: &followers,
+                seats: &partition.seats,
+                unfit: &self.unfit,
+                down: &self.down,
+            };
+            if self.stopping || self.unfit.contains(&standing.own_node()) {
+                if let Some(next) = standing.successor(live) {
+                    live.replica.transfer_to(next);
+                }
+            } else if let Some(change) = standing.change(live) {
+                live.replica.propose_change(&change);
+            } else if let Some(next) = standing.rightful(live)
+                && !handed_over
+                && (standing.is_outsider() || self.ticks - since >= BALANCE_TICKS)
+            {
+                handed_over = live.replica.transfer_to(next);
+            }
+            let told = live.status(*id, &followers);
+            if self.has_peers && (all || live.told.as_ref() != Some(&told)) {
+                live.told = Some(told.clone());
+                statuses.push(told);
+            }
+            self.dirty.insert(*id);
+        }
+        if !statuses.is_empty() {
+            self.outputs.push_back(Output::Statuses(statuses));
+        }
+    }
+
+    /// Word of a leader that has just become one, so that nobody looks for it longer than needed.
+    pub(super) fn tell_new_leader(&mut self, id: PartitionId) {
+        let ticks = self.ticks;
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let Life::Live(live) = &mut partition.life else { return };
+        if !live.replica.is_ready_leader() || live.led_since.is_some() {
+            return;
+        }
+        live.led_since = Some(ticks);
+        if self.has_peers {
+            let told = live.status(id, &live.replica.followers());
+            live.told = Some(told.clone());
+            self.outputs.push_back(Output::Statuses(vec![told]));
+        }
+    }
+
+    /// Hands a partition's leadership to another broker.
+    pub(super) fn transfer(&mut self, ticket: Ticket, id: PartitionId, to: NodeId) {
+        let result = self.begin_transfer(id, to);
+        self.outputs.push_back(Output::Reply { ticket, reply: Reply::Transferring(result) });
+    }
+
+    fn begin_transfer(&mut self, id: PartitionId, to: NodeId) -> Result<(), Refusal> {
+        let down = self.down.contains(&to);
+        let partition = self.writable(id)?;
+        let seats = std::sync::Arc::clone(&partition.seats);
+        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
+        let refuse = |why: String| Refusal::InvalidArgument { field: "node".into(), why };
+        let Some((replica, _)) = seats.nodes.iter().find(|(_, node)| **node == to) else {
+            return Err(refuse(format!("node {to} has no replica of the partition")));
+        };
+        if *replica == seats.here {
+            return Ok(());
+        }
+        let followers = live.replica.followers();
+        let behind = live.commit_before;
+        match followers.iter().find(|follower| follower.replica == *replica) {
+            Some(follower) if !follower.voter => {
+                Err(refuse(format!("the replica on node {to} does not vote yet")))
+            }
+            Some(follower) if down || !follower.active => Err(refuse(format!("node {to} does not answer"))),
+            Some(follower) if follower.matched < behind => {
+                Err(refuse(format!("the replica on node {to} is behind: wait until it is in step")))
+            }
+            Some(_) => {
+                live.replica.transfer_to(*replica);
+                self.dirty.insert(id);
+                Ok(())
+            }
+            None => Err(refuse(format!("the replica on node {to} does not vote yet"))),
+        }
+    }
+}
+
+/// What a leader looks at.
+struct Standing<'a> {
+    followers: &'a [Follower],
+    seats: &'a Seats,
+    /// Brokers that shall not lead.
+    unfit: &'a BTreeSet<NodeId>,
+    /// Brokers that do not answer.
+    down: &'a BTreeSet<NodeId>,
+}
+
+impl Standing<'_> {
+    fn node_of(&self, replica: ReplicaId) -> NodeId {
+        self.seats.nodes.get(&replica).copied().unwrap_or_default()
+    }
+
+    fn own_node(&self) -> NodeId {
+        self.node_of(self.seats.here)
+    }
+
+    /// Whether the replica here shall not vote any more.
+    fn is_outsider(&self) -> bool {
+        !self.seats.voters.contains(&self.seats.here)
+    }
+
+    fn is_able(&self, follower: &Follower, live: &Live) -> bool {
+        let node = self.node_of(follower.replica);
+        follower.voter
+            && follower.active
+            && follower.matched >= live.commit_before
+            && !self.unfit.contains(&node)
+            && !self.down.contains(&node)
+    }
+
+    /// The replica to lead when this one stops.
+    fn successor(&self, live: &Live) -> Option<ReplicaId> {
+        let able = self.followers.iter().filter(|follower| self.is_able(follower, live));
+        able.max_by_key(|follower| {
+            (self.seats.voters.contains(&follower.replica), follower.matched, follower.replica)
+        })
+        .map(|follower| follower.replica)
+    }
+
+    /// The replica that is meant to lead, where it is not this one and can.
+    fn rightful(&self, live: &Live) -> Option<ReplicaId> {
+        let find = |replica: &ReplicaId| self.followers.iter().find(|follower| follower.replica == *replica);
+        if self.is_outsider() {
+            let seated = self.seats.voters.iter().filter_map(find);
+            return seated
+                .filter(|follower| self.is_able(follower, live))
+                .map(|follower| follower.replica)
+                .next();
+        }
+        let first = self.seats.voters.first().filter(|first| **first != self.seats.here)?;
+        find(first).filter(|follower| self.is_able(follower, live)).map(|follower| follower.replica)
+    }
+
+    /// The next step from the voters that there are to those that there shall be.
+    fn change(&self, live: &Live) -> Option<Change> {
+        if live.replica.is_changing() || self.seats.voters.is_empty() {
+            return None;
+        }
+        let now = live.replica.voters();
+        let votes = |replica: &ReplicaId| now.voters.contains(&replica.0);
+        let learns = |replica: &ReplicaId| now.learners.contains(&replica.0);
+        let wanted = |id: &u64| self.seats.voters.contains(&ReplicaId(*id));
+        let learner_wanted = |id: &u64| wanted(id) || self.seats.learners.contains(&ReplicaId(*id));
+        let mut missing = self.seats.voters.iter().chain(&self.seats.learners).copied();
+        if let Some(new) = missing.find(|replica| !votes(replica) && !learns(replica)) {
+            return Some(Change { learners: vec![new], ..Change::default() });
+        }
+        if let Some(stray) = now.learners.iter().find(|id| !learner_wanted(id)) {
+            return Some(Change { removed: vec![ReplicaId(*stray)], ..Change::default() });
+        }
+        let waiting: Vec<ReplicaId> =
+            self.seats.voters.iter().copied().filter(|replica| !votes(replica)).collect();
+        let last = live.replica.last_index();
+        let ready = waiting.iter().all(|replica| {
+            let follower = self.followers.iter().find(|follower| follower.replica == *replica);
+            follower.is_some_and(|follower| {
+                follower.active
+                    && follower.matched.0 + CAUGHT_UP_ENTRIES >= last.0
+                    && follower.matched > Index(0)
+            })
+        });
+        if !ready {
+            return None;
+        }
+        let extra = now.voters.iter().filter(|id| !wanted(id)).map(|id| ReplicaId(*id));
+        let (demoted, removed): (Vec<ReplicaId>, Vec<ReplicaId>) = extra
+            .filter(|replica| *replica != self.seats.here)
+            .partition(|replica| self.seats.learners.contains(replica));
+        let change = Change { learners: demoted, voters: waiting, removed };
+        (change != Change::default()).then_some(change)
+    }
+}
+
+impl Live {
+    /// What is said of the partition; `followers` are Raft's.
+    fn status(&self, id: PartitionId, followers: &[Follower]) -> peer::PartitionStatus {
+        let behind = followers
+            .iter()
+            .filter(|follower| !follower.active || follower.matched < self.commit_before)
+            .map(|follower| follower.replica.0)
+            .collect();
+        status(id, self, behind, self.high_watermark())
+    }
+}
+
+/// Whether a second has passed at a tick.
+pub(super) fn is_second(ticks: u64) -> bool {
+    ticks.is_multiple_of(SECOND_TICKS)
+}
