@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, PartitionId, ShardId};
 use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round};
-use caudal_broker::node::{Identity, Now, Options, Published, Reply, ShardMessage, Ticket, shard_of};
-use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
+use caudal_broker::node::{Identity, Now, Options, Probe, Published, Reply, ShardMessage, Ticket, shard_of};
+use caudal_broker::runtime::shard::{Effect, LogRead, Shard, ShardInput, ShardOptions};
 use caudal_broker::state::{Catalog, TopicDefaults};
+use caudal_proto::peer;
 
 pub(crate) const SHARDS: u32 = 2;
 
@@ -28,6 +29,12 @@ pub(crate) struct Broker {
     pub(crate) catalog: Option<Arc<Catalog>>,
     pub(crate) node: Option<NodeId>,
     pub(crate) replies: Vec<(Ticket, Reply)>,
+    /// Messages for other brokers.
+    pub(crate) letters: Vec<(NodeId, Box<peer::Message>)>,
+    /// What it says of the partitions that it leads.
+    pub(crate) statuses: Vec<Vec<peer::PartitionStatus>>,
+    reads: Vec<LogRead>,
+    identity: Identity,
     /// A hash of everything that came out.
     pub(crate) trace: crc32fast::Hasher,
 }
@@ -38,7 +45,7 @@ fn root() -> PathBuf {
 
 impl Broker {
     /// Starts on whatever the disk holds, as the server does.
-    pub(crate) fn start(fs: Arc<dyn Fs>, seed: u64) -> Result<Broker, String> {
+    pub(crate) fn start(fs: Arc<dyn Fs>, seed: u64, identity: &Identity) -> Result<Broker, String> {
         fs.create_dir_all(&root()).map_err(|error| error.to_string())?;
         fs.sync_dir(Path::new("/")).map_err(|error| error.to_string())?;
         let meta = MetaLog::open(Arc::clone(&fs), &root()).map_err(|error| error.to_string())?;
@@ -57,7 +64,7 @@ impl Broker {
                     shard: ShardId(number as u32),
                     shards: SHARDS,
                     seed,
-                    identity: Identity::alone(uuid::Uuid::from_u128(7), "127.0.0.1:7171".into()),
+                    identity: identity.clone(),
                     defaults: TopicDefaults::default(),
                     snapshot_entries: 6,
                 },
@@ -76,6 +83,10 @@ impl Broker {
             catalog: None,
             node: None,
             replies: Vec::new(),
+            letters: Vec::new(),
+            statuses: Vec::new(),
+            reads: Vec::new(),
+            identity: identity.clone(),
             trace: crc32fast::Hasher::new(),
         })
     }
@@ -83,6 +94,23 @@ impl Broker {
     /// Hands an input to the shard of a partition.
     pub(crate) fn input(&mut self, now: Now, partition: PartitionId, input: ShardInput) {
         self.shards[shard_of(partition, SHARDS).0 as usize].handle(now, input);
+    }
+
+    /// Hands an input to every shard.
+    pub(crate) fn input_all(&mut self, now: Now, input: &dyn Fn() -> ShardInput) {
+        for shard in &mut self.shards {
+            shard.handle(now, input());
+        }
+    }
+
+    /// What a replica here knows of its group, if it takes part.
+    pub(crate) fn probe(&self, partition: PartitionId) -> Option<Probe> {
+        self.shards[shard_of(partition, SHARDS).0 as usize].node().probe(partition)
+    }
+
+    /// The state of the control partition.
+    pub(crate) fn control_state(&self) -> bytes::Bytes {
+        self.shards[0].node().control_state()
     }
 
     /// A tenth of a second passes everywhere.
@@ -103,18 +131,25 @@ impl Broker {
                 self.mail.push_back((to, message));
             }
         }
+        for read in std::mem::take(&mut self.reads) {
+            if shard_of(read.partition, SHARDS).0 as usize == number {
+                shard.handle(now, read.run());
+            } else {
+                self.reads.push(read);
+            }
+        }
         shard.flush(now)?;
         let effects: Vec<Effect> = shard.effects().collect();
         if let Some(round) = shard.take_round(now) {
             self.rounds.push_back((number, round));
         }
         for effect in effects {
-            self.carry_out(effect);
+            self.carry_out(now, effect);
         }
         Ok(())
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, now: Now, effect: Effect) {
         match effect {
             Effect::Reply { ticket, reply } => {
                 self.note(&format!("reply {ticket} {reply:?}"));
@@ -136,7 +171,16 @@ impl Broker {
             }
             Effect::Catalog(catalog) => self.catalog = Some(catalog),
             Effect::Registered(node) => self.node = Some(node),
-            Effect::Send { .. } | Effect::Statuses(_) | Effect::Read(_) => {}
+            Effect::Send { to, message, .. } => {
+                self.note(&format!("send {to} {message:?}"));
+                self.letters.push((to, message));
+            }
+            Effect::Statuses(statuses) => {
+                let from = self.identity.node;
+                self.shards[0].handle(now, ShardInput::Statuses { from, statuses: statuses.clone() });
+                self.statuses.push(statuses);
+            }
+            Effect::Read(read) => self.reads.push(read),
         }
     }
 
@@ -155,14 +199,5 @@ impl Broker {
             self.shards[shard].round_done(now, done)?;
         }
         Ok(())
-    }
-
-    /// Whether every partition in the catalog has a ready leader or is closed.
-    pub(crate) fn is_ready(&self) -> bool {
-        let Some(catalog) = self.catalog.as_ref().filter(|_| self.node.is_some()) else { return false };
-        catalog.topics().flat_map(|topic| topic.placements()).all(|(partition, _)| {
-            let published = self.views.get(&partition).and_then(|view| view.published.as_ref());
-            published.is_some_and(|published| published.ready || published.closed.is_some())
-        })
     }
 }

@@ -1,10 +1,14 @@
-//! The simulator: a broker's whole life from one seed, with crashes, lost and torn writes, failing syncs, full disks.
+//! The simulator: brokers' whole lives from one seed, with crashes, lost and torn writes, failing syncs, full disks, and
+//! between them a network that loses, doubles, delays, reorders and cuts.
 //!
-//! `CAUDAL_SEEDS=FIRST..LAST` runs other seeds than the default ones, `CAUDAL_STEPS` longer lives. A failure prints
-//! the command that repeats it.
+//! `CAUDAL_SEEDS=FIRST..LAST` runs other seeds than the default ones, `CAUDAL_STEPS` longer lives, `CAUDAL_BROKERS`
+//! another number of brokers. A failure prints the command that repeats it.
 
+mod agreement;
 mod broker;
 mod frames;
+mod hosts;
+mod network;
 mod reading;
 mod replies;
 mod rng;
@@ -13,44 +17,82 @@ mod writer;
 
 use world::{Outcome, run};
 
-const STEPS: u64 = 600;
-const SEEDS: std::ops::Range<u64> = 0..150;
+/// What lives are lived by default.
+struct Plan {
+    brokers: usize,
+    seeds: std::ops::Range<u64>,
+    steps: u64,
+}
 
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("CAUDAL_SEEDS") else { return SEEDS };
+const ALONE: Plan = Plan { brokers: 1, seeds: 0..150, steps: 600 };
+const THREE: Plan = Plan { brokers: 3, seeds: 0..100, steps: 1500 };
+const FIVE: Plan = Plan { brokers: 5, seeds: 0..20, steps: 1500 };
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+fn seeds(plan: &Plan) -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("CAUDAL_SEEDS") else { return plan.seeds.clone() };
     let (first, last) = text.split_once("..").expect("CAUDAL_SEEDS=FIRST..LAST");
     first.parse().expect("a number")..last.parse().expect("a number")
 }
 
-fn steps() -> u64 {
-    std::env::var("CAUDAL_STEPS").ok().map_or(STEPS, |text| text.parse().expect("a number"))
+/// Lives the lives of a plan; what they came to together.
+fn live(plan: &Plan) -> (u64, Outcome) {
+    let mut sum = Outcome { violations: Vec::new(), trace: 0, crashes: 0, acked: 0, leaders: 0 };
+    if number("CAUDAL_BROKERS").is_some_and(|brokers| brokers as usize != plan.brokers) {
+        return (0, sum);
+    }
+    let steps = number("CAUDAL_STEPS").unwrap_or(plan.steps);
+    for seed in seeds(plan) {
+        let outcome = run(seed, plan.brokers, steps);
+        assert!(
+            outcome.violations.is_empty(),
+            "seed {seed}: {:#?}\nagain: CAUDAL_BROKERS={} CAUDAL_SEEDS={seed}..{} CAUDAL_STEPS={steps} cargo test -p \
+             caudal-tests --test sim",
+            outcome.violations,
+            plan.brokers,
+            seed + 1,
+        );
+        sum.crashes += outcome.crashes;
+        sum.acked += outcome.acked;
+        sum.leaders += outcome.leaders;
+    }
+    let count = seeds(plan).count() as u64;
+    eprintln!(
+        "{count} lives of {} brokers: {} crashes, {} leaders, {} records acknowledged",
+        plan.brokers, sum.crashes, sum.leaders, sum.acked
+    );
+    (count, sum)
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_happens_to_the_disk() {
-    let (mut crashes, mut acked) = (0, 0);
-    for seed in seeds() {
-        let outcome: Outcome = run(seed, steps());
-        assert!(
-            outcome.violations.is_empty(),
-            "seed {seed}: {:#?}\nagain: CAUDAL_SEEDS={seed}..{} CAUDAL_STEPS={} cargo test -p caudal-tests --test sim",
-            outcome.violations,
-            seed + 1,
-            steps(),
-        );
-        crashes += outcome.crashes;
-        acked += outcome.acked;
-    }
+    let (count, sum) = live(&ALONE);
     // A run whose faults had no effect proves nothing.
-    let count = seeds().count() as u64;
-    eprintln!("{count} lives, {crashes} crashes, {acked} records acknowledged");
-    assert!(crashes >= count * 2, "{crashes} crashes in {count} lives");
-    assert!(acked >= count * 20, "{acked} records acknowledged in {count} lives");
+    assert!(sum.crashes >= count * 2, "{} crashes in {count} lives", sum.crashes);
+    assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
+}
+
+#[test]
+fn three_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
+    let (count, sum) = live(&THREE);
+    assert!(sum.crashes >= count * 2, "{} crashes in {count} lives", sum.crashes);
+    assert!(sum.leaders >= count * 8, "{} leaders in {count} lives", sum.leaders);
+    assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
+}
+
+#[test]
+fn five_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
+    let (count, sum) = live(&FIVE);
+    assert!(sum.leaders >= count * 4, "{} leaders in {count} lives", sum.leaders);
+    assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in [1, 2, 3] {
-        assert_eq!(run(seed, STEPS).trace, run(seed, STEPS).trace, "seed {seed}");
+    for (brokers, seed) in [(1, 1), (1, 2), (3, 3), (3, 4)] {
+        assert_eq!(run(seed, brokers, 600).trace, run(seed, brokers, 600).trace, "seed {seed}");
     }
 }

@@ -9,10 +9,10 @@ use crate::world::{Waiting, World};
 use crate::writer::Outstanding;
 
 impl World {
-    pub(crate) fn take_replies(&mut self) {
-        let Some(broker) = &mut self.broker else { return };
+    pub(crate) fn take_replies(&mut self, host: usize) {
+        let Some(broker) = &mut self.hosts[host].broker else { return };
         for (ticket, reply) in std::mem::take(&mut broker.replies) {
-            match (self.waiting.remove(&ticket), reply) {
+            match (self.waiting.remove(&ticket).map(|(_, waiting)| waiting), reply) {
                 (Some(Waiting::Batch { writer }), Reply::Produced(result)) => {
                     let base = result.map(|receipt| receipt.base_offset.0);
                     self.settled(writer, ticket, base);
@@ -22,7 +22,7 @@ impl World {
                         self.wrong.push(format!("producer id {id} is given twice"));
                     }
                 }
-                (Some(Waiting::Producer), Reply::Control(Err(Refusal::LeaderNotReady))) => {}
+                (Some(Waiting::Producer), Reply::Control(Err(refusal))) if is_passing(&refusal) => {}
                 (Some(Waiting::Other), _) => {}
                 (waiting, reply) => {
                     self.wrong.push(format!(
@@ -51,20 +51,27 @@ impl World {
             Err(Refusal::UnknownOutcome) => {
                 writer.outstanding.remove(position);
             }
-            Err(refusal) => self.refused(at, position, &refusal),
+            Err(refusal) => {
+                match refusal {
+                    Refusal::NotLeader { leader: Some(leader), .. } => {
+                        self.guesses[self.writers[at].partition as usize] = (leader.0 - 1) as usize;
+                    }
+                    Refusal::NotLeader { .. } | Refusal::LeaderNotReady => {
+                        let partition = self.writers[at].partition;
+                        self.guess(partition);
+                    }
+                    _ => {}
+                }
+                self.refused(at, position, &refusal);
+            }
         }
     }
 
     /// What is refused is not in the log. An idempotent writer gives up what follows too: it would leave a gap.
     fn refused(&mut self, at: usize, position: usize, refusal: &Refusal) {
-        let expected = matches!(
-            refusal,
-            Refusal::DiskFull { .. }
-                | Refusal::Throttled { .. }
-                | Refusal::LeaderNotReady
-                | Refusal::PartitionClosed { .. }
-        ) || (self.writers[at].idempotent
-            && matches!(refusal, Refusal::OutOfOrderSequence { .. }));
+        let idempotent = self.writers[at].idempotent;
+        let gap = matches!(refusal, Refusal::OutOfOrderSequence { .. } | Refusal::ProducerUnknown { .. });
+        let expected = is_passing(refusal) || (idempotent && gap);
         if !expected {
             self.wrong.push(format!("writer {at} is refused: {refusal}"));
         }
@@ -76,10 +83,30 @@ impl World {
             }
             return;
         }
-        if let Some(batch) = writer.outstanding.remove(position) {
+        self.give_up(at, position);
+    }
+
+    /// A batch that is in no log, and is not sent again.
+    pub(crate) fn give_up(&mut self, at: usize, position: usize) {
+        if let Some(batch) = self.writers[at].outstanding.remove(position) {
             self.history.extend(batch.records.iter().map(|record| Event::Refused { record: *record }));
         }
     }
+}
+
+/// Refusals that pass by themselves.
+fn is_passing(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::DiskFull { .. }
+            | Refusal::Throttled { .. }
+            | Refusal::NotLeader { .. }
+            | Refusal::LeaderNotReady
+            | Refusal::UnknownOutcome
+            | Refusal::PartitionClosed { .. }
+            // The broker has not heard of the topic yet.
+            | Refusal::UnknownPartition { .. }
+    )
 }
 
 fn acked(batch: &Outstanding, base: i64) -> impl Iterator<Item = Event> + '_ {

@@ -1,18 +1,18 @@
-//! The world of one seed: clients, a broker, a disk that lies, and everything that can happen to them.
+//! The world of one seed: clients, brokers, disks that lie, a network that does not care, and what happens to them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use caudal_broker::ids::{Offset, PartitionId, TopicId};
-use caudal_broker::log::{Fatal, Fs};
 use caudal_broker::node::{Acks, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
 use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
-use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
-use crate::broker::{Broker, SHARDS};
+use crate::agreement::Agreement;
+use crate::broker::SHARDS;
 use crate::frames;
+use crate::hosts::Host;
+use crate::network::Network;
 use crate::rng::Rng;
 use crate::writer::Writer;
 
@@ -31,10 +31,12 @@ pub(crate) fn partition_id(partition: Partition) -> PartitionId {
 pub(crate) struct Outcome {
     /// What is wrong; empty when nothing is.
     pub(crate) violations: Vec<String>,
-    /// A hash of all outputs and of the disk's bytes at every crash.
+    /// A hash of all outputs and of the disks' bytes at every crash.
     pub(crate) trace: u64,
     pub(crate) crashes: u64,
     pub(crate) acked: u64,
+    /// Leaders of the partitions, counting each term once.
+    pub(crate) leaders: u64,
 }
 
 pub(crate) enum Waiting {
@@ -47,26 +49,31 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) rng: Rng,
     pub(crate) faults: Rng,
-    pub(crate) fs: Arc<LyingFs>,
-    pub(crate) broker: Option<Broker>,
-    /// A fault waits for its moment: calls may fail.
-    pub(crate) planned: bool,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) network: Network,
+    pub(crate) agreement: Agreement,
     pub(crate) now: Now,
     pub(crate) writers: Vec<Writer>,
-    pub(crate) waiting: BTreeMap<Ticket, Waiting>,
+    /// Who waits at which host for what.
+    pub(crate) waiting: BTreeMap<Ticket, (usize, Waiting)>,
     pub(crate) tickets: Ticket,
     pub(crate) records: RecordId,
     pub(crate) history: Vec<Event>,
     pub(crate) wrong: Vec<String>,
     pub(crate) trace: crc32fast::Hasher,
     pub(crate) crashes: u64,
+    pub(crate) starts: u64,
     pub(crate) acked: u64,
     pub(crate) producer_ids: BTreeSet<i64>,
+    /// Where clients take the leader of each partition to be.
+    pub(crate) guesses: Vec<usize>,
+    /// The newest leader epoch that a reader was told of, by partition.
+    pub(crate) epochs: BTreeMap<Partition, u64>,
 }
 
-/// Lives the life of a seed: `steps` of chaos, then healing and the last reads.
-pub(crate) fn run(seed: u64, steps: u64) -> Outcome {
-    let mut world = World::new(seed);
+/// Lives the life of a seed: `steps` of chaos among `hosts` brokers, then healing and the last reads.
+pub(crate) fn run(seed: u64, hosts: usize, steps: u64) -> Outcome {
+    let mut world = World::new(seed, hosts);
     world.found();
     for _ in 0..steps {
         world.step();
@@ -76,7 +83,7 @@ pub(crate) fn run(seed: u64, steps: u64) -> Outcome {
 }
 
 impl World {
-    fn new(seed: u64) -> World {
+    fn new(seed: u64, hosts: usize) -> World {
         let writers = (0..WRITERS).map(|number| {
             // What a leader alone acknowledged may vanish: an idempotent writer would be stopped by the gap, rightly.
             let acks = if number == 5 { Acks::Leader } else { Acks::All };
@@ -86,9 +93,9 @@ impl World {
             seed,
             rng: Rng::new(seed, "workload"),
             faults: Rng::new(seed, "faults"),
-            fs: Arc::new(LyingFs::new(seed)),
-            broker: None,
-            planned: false,
+            hosts: (0..hosts).map(|host| Host::new(seed ^ (host as u64) << 32)).collect(),
+            network: Network::new(seed),
+            agreement: Agreement::default(),
             now: Now { wall_ms: 1_700_000_000_000, mono_ms: 0 },
             writers: writers.collect(),
             waiting: BTreeMap::new(),
@@ -98,14 +105,52 @@ impl World {
             wrong: Vec::new(),
             trace: crc32fast::Hasher::new(),
             crashes: 0,
+            starts: 0,
             acked: 0,
             producer_ids: BTreeSet::new(),
+            guesses: vec![0; PARTITIONS as usize],
+            epochs: BTreeMap::new(),
         }
     }
 
-    /// The first start and the topic. Crashes begin afterwards; creation under crashes has seeds of its own.
+    /// The first starts and the topic, on a network that works. Chaos begins afterwards.
     fn found(&mut self) {
-        self.start();
+        self.network.faulty = false;
+        for at in 0..self.hosts.len() {
+            self.start(at);
+        }
+        for pulse in 0..400 {
+            if self.topic_is_everywhere() {
+                break;
+            }
+            self.pulse();
+            if pulse % 3 == 2 {
+                let members = self
+                    .hosts
+                    .iter()
+                    .filter_map(|h| h.broker.as_ref()?.catalog.clone())
+                    .map(|c| c.members().len())
+                    .max()
+                    .unwrap_or(0);
+                if members < self.hosts.len() {
+                    let request = Request::RegisterNode {
+                        uuid: uuid::Uuid::from_u128(7 + members as u128),
+                        address: format!("127.0.0.1:{}", 7171 + members * 100),
+                    };
+                    self.ask_control(Waiting::Other, request);
+                }
+            }
+            if pulse % 20 == 19 {
+                self.create_topic();
+            }
+        }
+        if !self.topic_is_everywhere() {
+            self.wrong.push("the topic is not made".into());
+        }
+        self.network.faulty = true;
+    }
+
+    fn create_topic(&mut self) {
         let configs = BTreeMap::from([
             ("segment.bytes".to_owned(), (1024 * 1024).to_string()),
             ("max.message.bytes".to_owned(), (64 * 1024).to_string()),
@@ -114,90 +159,145 @@ impl World {
             id: topic(),
             name: "t".into(),
             partitions: Some(PARTITIONS),
-            replicas: Some(1),
+            replicas: Some(self.hosts.len() as i32),
             configs,
         };
         let request = Request::CreateTopics { topics: vec![new], if_not_exists: true, validate_only: false };
-        while !self.topic_exists() && self.wrong.is_empty() {
-            let ticket = self.ticket(Waiting::Other);
-            let now = self.now;
-            if let Some(broker) = &mut self.broker {
-                broker.input(
-                    now,
-                    PartitionId::CONTROL,
-                    ShardInput::Control { ticket, request: request.clone() },
-                );
-            }
-            self.settle();
+        self.ask_control(Waiting::Other, request);
+    }
+
+    /// Hands a request to the broker that leads the control partition, or takes itself for its leader.
+    fn ask_control(&mut self, waiting: Waiting, request: Request) {
+        let leads = |host: &Host| {
+            let probe = host.broker.as_ref().and_then(|broker| broker.probe(PartitionId::CONTROL));
+            probe.is_some_and(|probe| probe.ready)
+        };
+        let Some(at) = self.hosts.iter().position(leads) else { return };
+        let ticket = self.ticket(at, waiting);
+        self.input(at, PartitionId::CONTROL, ShardInput::Control { ticket, request });
+    }
+
+    fn input(&mut self, at: usize, partition: PartitionId, input: ShardInput) {
+        let now = self.now;
+        if let Some(broker) = &mut self.hosts[at].broker {
+            broker.input(now, partition, input);
         }
     }
 
-    fn topic_exists(&self) -> bool {
-        self.broker
-            .as_ref()
-            .and_then(|broker| broker.catalog.as_ref())
-            .is_some_and(|c| c.topic("t").is_some())
+    fn topic_is_everywhere(&self) -> bool {
+        self.hosts.iter().all(|host| {
+            let catalog = host.broker.as_ref().and_then(|broker| broker.catalog.as_ref());
+            catalog.is_some_and(|catalog| catalog.topic("t").is_some())
+        })
     }
 
-    fn ticket(&mut self, waiting: Waiting) -> Ticket {
+    fn ticket(&mut self, at: usize, waiting: Waiting) -> Ticket {
         self.tickets += 1;
-        self.waiting.insert(self.tickets, waiting);
+        self.waiting.insert(self.tickets, (at, waiting));
         self.tickets
     }
 
-    /// Starts the broker; tries again where a planned fault hits the start itself.
-    fn start(&mut self) {
-        for _ in 0..20 {
-            match Broker::start(Arc::clone(&self.fs) as Arc<dyn Fs>, self.seed) {
-                Ok(broker) => {
-                    self.broker = Some(broker);
-                    for _ in 0..200 {
-                        self.round_trip();
-                        match &self.broker {
-                            Some(broker) if broker.is_ready() => return self.resend(),
-                            Some(_) => {}
-                            None => break,
-                        }
-                    }
-                    if self.broker.is_some() {
-                        return self.wrong.push("the broker does not get ready".into());
-                    }
-                }
-                Err(_) if self.planned => self.crash(),
-                Err(error) => {
-                    return self.wrong.push(format!("the broker does not start on a healthy disk: {error}"));
-                }
+    /// What was asked of a broker that died is never answered.
+    pub(crate) fn lose_tickets(&mut self, at: usize) {
+        let lost: Vec<Ticket> =
+            self.waiting.iter().filter(|(_, (host, _))| *host == at).map(|(ticket, _)| *ticket).collect();
+        for ticket in lost {
+            if let Some((_, Waiting::Batch { writer })) = self.waiting.remove(&ticket) {
+                self.writers[writer].lost(ticket);
             }
         }
-        self.wrong.push("the broker does not start".into());
     }
 
     fn step(&mut self) {
         if !self.wrong.is_empty() {
             return;
         }
-        if self.broker.is_none() {
-            return self.start();
+        let at = self.rng.below(self.hosts.len() as u64) as usize;
+        if self.hosts[at].broker.is_none() {
+            // A machine that is down stays so for a while, where others go on.
+            if self.hosts.len() == 1 || self.rng.once_in(8) {
+                self.start(at);
+            }
+            return;
         }
         self.now.mono_ms += 1;
         self.now.wall_ms += self.rng.below(3) as i64 - i64::from(self.rng.once_in(50)) * 500;
         match self.rng.below(100) {
-            0..35 => self.produce(),
-            35..40 => self.repeat(),
-            40..60 => self.pass(),
-            60..80 => self.sync(),
-            80..90 => self.read(),
-            90..93 => self.tick(),
-            93 => self.trim(),
-            94 => self.init_producer(),
+            0..22 => self.produce(),
+            22..28 => self.repeat(),
+            28..46 => self.pass_and_deliver(at),
+            46..56 => self.sync_if_running(at),
+            56..68 => self.pulse_of(at),
+            68..74 => self.read(),
+            74..91 => self.tick_if_running(at),
+            91..93 => self.trim(),
+            93 => self.init_producer(),
+            // Agreement takes time that one broker alone does not need.
+            _ if self.hosts.len() > 1 && !self.rng.once_in(5) => self.pulse_of(at),
             _ => self.fault(),
         }
-        self.take_replies();
+        for at in 0..self.hosts.len() {
+            self.take_replies(at);
+        }
+        if let Err(why) = self.agreement.check(&self.hosts) {
+            self.wrong.push(why);
+        }
+    }
+
+    fn pass_and_deliver(&mut self, at: usize) {
+        if !self.hosts[at].paused {
+            let shard = self.rng.below(u64::from(SHARDS)) as usize;
+            self.pass(at, shard);
+        }
+        self.deliver();
+    }
+
+    fn sync_if_running(&mut self, at: usize) {
+        if !self.hosts[at].paused {
+            self.sync(at);
+        }
+    }
+
+    fn tick_if_running(&mut self, at: usize) {
+        self.now.mono_ms += 30;
+        self.now.wall_ms += 30;
+        for host in 0..self.hosts.len() {
+            // Clocks of machines run alike, but for one that is busy.
+            if !self.hosts[host].paused && (host != at || self.rng.once_in(2)) {
+                self.tick(host);
+            }
+        }
+    }
+
+    fn pulse_of(&mut self, at: usize) {
+        if !self.hosts[at].paused {
+            self.round_trip(at);
+        }
+        self.deliver();
+    }
+
+    /// A tenth of a second in which everybody has time for everything.
+    fn pulse(&mut self) {
+        self.now.mono_ms += 100;
+        self.now.wall_ms += 100;
+        for at in 0..self.hosts.len() {
+            self.tick(at);
+        }
+        for _ in 0..4 {
+            for at in 0..self.hosts.len() {
+                self.round_trip(at);
+                self.take_replies(at);
+            }
+            self.deliver();
+        }
     }
 
     fn produce(&mut self) {
         let at = self.rng.below(self.writers.len() as u64) as usize;
-        if self.writers[at].outstanding.len() >= 4 {
+        // An idempotent writer first settles what may be missing: what follows it would be refused.
+        let writer = &self.writers[at];
+        let unsent = writer.idempotent && writer.outstanding.iter().any(|batch| batch.ticket.is_none());
+        if writer.outstanding.len() >= 4 || unsent {
             return;
         }
         let count = 1 + self.rng.below(3);
@@ -218,138 +318,63 @@ impl World {
     }
 
     fn send(&mut self, at: usize, position: usize) {
-        let ticket = self.ticket(Waiting::Batch { writer: at });
-        let now = self.now;
+        let partition = self.writers[at].partition;
+        let host = self.guesses[partition as usize];
+        if self.hosts[host].broker.is_none() || self.hosts[host].paused {
+            self.guess(partition);
+            if !self.writers[at].idempotent {
+                // It never left: nobody has it.
+                self.give_up(at, position);
+            }
+            return;
+        }
+        let ticket = self.ticket(host, Waiting::Batch { writer: at });
         let writer = &mut self.writers[at];
-        let (partition, acks) = (partition_id(writer.partition), writer.acks);
+        let (partition, acks) = (partition_id(partition), writer.acks);
         let Some(outstanding) = writer.outstanding.get_mut(position) else { return };
         outstanding.ticket = Some(ticket);
         let batch = outstanding.batch.clone();
-        if let Some(broker) = &mut self.broker {
-            broker.input(now, partition, ShardInput::Produce { ticket, partition, batch, acks });
-        }
+        self.input(host, partition, ShardInput::Produce { ticket, partition, batch, acks });
+    }
+
+    /// Looks for the leader somewhere else.
+    pub(crate) fn guess(&mut self, partition: Partition) {
+        self.guesses[partition as usize] = self.rng.below(self.hosts.len() as u64) as usize;
     }
 
     /// An idempotent writer sends again what was refused, or loses patience with its oldest batch while the first try is
     /// on its way.
     fn repeat(&mut self) {
         let at = self.rng.below(self.writers.len() as u64) as usize;
+        self.repeat_of(at);
+    }
+
+    fn repeat_of(&mut self, at: usize) {
         let writer = &self.writers[at];
         if !writer.idempotent || writer.outstanding.is_empty() {
             return;
         }
-        let refused = writer.outstanding.iter().position(|batch| batch.ticket.is_none());
-        for position in refused.unwrap_or(0)..refused.map_or(1, |_| writer.outstanding.len()) {
+        let refused = writer.outstanding.iter().any(|batch| batch.ticket.is_none());
+        for position in 0..if refused { writer.outstanding.len() } else { 1 } {
             self.send(at, position);
         }
     }
 
-    /// After a restart: idempotent writers send again what is unsettled, in order; the others never learn.
-    fn resend(&mut self) {
-        for at in 0..self.writers.len() {
-            if self.writers[at].idempotent {
-                for position in 0..self.writers[at].outstanding.len() {
-                    self.send(at, position);
-                }
-            } else {
-                self.writers[at].outstanding.clear();
-            }
-        }
-    }
-
-    fn pass(&mut self) {
-        let (now, number) = (self.now, self.rng.below(u64::from(SHARDS)) as usize);
-        self.with_broker(|broker| broker.pass(now, number));
-    }
-
-    fn sync(&mut self) {
-        let (now, all) = (self.now, self.rng.once_in(2));
-        self.with_broker(|broker| broker.sync(now, all));
-    }
-
-    fn tick(&mut self) {
-        self.now.mono_ms += 100;
-        self.now.wall_ms += 100;
-        let now = self.now;
-        if let Some(broker) = &mut self.broker {
-            broker.tick(now);
-        }
-    }
-
-    /// Passes and syncs until nothing moves any more.
-    fn settle(&mut self) {
-        for _ in 0..30 {
-            self.round_trip();
-        }
-    }
-
-    fn round_trip(&mut self) {
-        let now = self.now;
-        self.with_broker(|broker| {
-            for number in 0..SHARDS as usize {
-                broker.pass(now, number)?;
-            }
-            broker.sync(now, true)
-        });
-        self.take_replies();
-    }
-
-    /// A failed write or sync ends the process: then the power goes too, or it does not.
-    fn with_broker(&mut self, act: impl FnOnce(&mut Broker) -> Result<(), Fatal>) {
-        let failed = self.broker.as_mut().is_some_and(|broker| act(broker).is_err());
-        if failed {
-            self.crash();
-        }
-    }
-
-    fn crash(&mut self) {
-        self.take_replies();
-        self.crashes += 1;
-        if let Some(broker) = self.broker.take() {
-            self.trace.update(&broker.trace.finalize().to_le_bytes());
-        }
-        self.waiting.clear();
-        let kind = if self.faults.once_in(3) { Crash::ProcessDies } else { Crash::PowerDies };
-        self.fs.crash(kind);
-        self.planned = false;
-        self.trace.update(&self.fs.durable_hash().to_le_bytes());
-    }
-
-    fn fault(&mut self) {
-        let soon = 1 + self.faults.below(12);
-        match self.faults.below(20) {
-            0..4 => return self.crash(),
-            4..9 => self.fs.cut_after(soon),
-            9 => self.fs.fail(Op::Sync, "", soon / 3, Fault::Io),
-            10 => self.fs.fail(Op::Write, "", soon, Fault::Io),
-            11 => return self.fs.set_quota(Some(self.fs.used() + self.faults.below(200_000))),
-            12..16 => return self.fs.set_quota(None),
-            _ => return,
-        }
-        self.planned = true;
-    }
-
     /// A command of the control partition: its log is snapshotted and cut, and no id is given twice.
     fn init_producer(&mut self) {
-        let ticket = self.ticket(Waiting::Producer);
-        let now = self.now;
-        if let Some(broker) = &mut self.broker {
-            let request = Request::InitProducer { continue_from: None };
-            broker.input(now, PartitionId::CONTROL, ShardInput::Control { ticket, request });
-        }
+        self.ask_control(Waiting::Producer, Request::InitProducer { continue_from: None });
     }
 
     fn trim(&mut self) {
-        let partition = partition_id(self.rng.below(PARTITIONS as u64) as u32);
-        let ticket = self.ticket(Waiting::Other);
-        let now = self.now;
-        let Some(broker) = &mut self.broker else { return };
-        let Some(published) = broker.views.get(&partition).and_then(|view| view.published.clone()) else {
-            return;
-        };
+        let partition = self.rng.below(PARTITIONS as u64) as u32;
+        let host = self.guesses[partition as usize];
+        let id = partition_id(partition);
+        let Some(broker) = &self.hosts[host].broker else { return };
+        let Some(published) = broker.views.get(&id).and_then(|view| view.published.clone()) else { return };
         let span = (published.high_watermark.0 - published.log_start.0).max(1) as u64;
         let before = Offset(published.log_start.0 + self.rng.below(span) as i64 / 2);
-        broker.input(now, partition, ShardInput::Trim { ticket, partition, before, validate_only: false });
+        let ticket = self.ticket(host, Waiting::Other);
+        self.input(host, id, ShardInput::Trim { ticket, partition: id, before, validate_only: false });
     }
 
     /// The faults end, everything unsettled is settled, and everything there is is read.
@@ -357,28 +382,42 @@ impl World {
         if !self.wrong.is_empty() {
             return;
         }
-        self.fs.set_quota(None);
-        self.crash();
-        self.start();
-        for _ in 0..20 {
-            self.settle();
-            for at in 0..self.writers.len() {
-                for position in 0..self.writers[at].outstanding.len() {
-                    self.send(at, position);
+        self.network.faulty = false;
+        self.network.heal();
+        self.resume();
+        for at in 0..self.hosts.len() {
+            self.hosts[at].fs.set_quota(None);
+            self.crash(at);
+        }
+        for at in 0..self.hosts.len() {
+            self.start(at);
+        }
+        for pulse in 0..600 {
+            self.pulse();
+            if pulse % 5 == 4 {
+                for at in 0..self.writers.len() {
+                    self.writers[at].lose_patience();
+                    self.repeat_of(at);
+                }
+                let settled = self.writers.iter().all(|writer| writer.outstanding.is_empty());
+                if settled && self.agreement.disagreement(&self.hosts).is_none() {
+                    break;
                 }
             }
         }
-        self.settle();
         if let Some(writer) = self.writers.iter().find(|writer| !writer.outstanding.is_empty()) {
             self.wrong.push(format!("writer {} is never answered", writer.number));
         }
+        self.wrong.extend(self.agreement.disagreement(&self.hosts));
         self.history.push(Event::FinalReads);
         for partition in 0..PARTITIONS as u32 {
             self.read_all(partition);
         }
-        self.wrong.extend(frames::check(&*self.fs));
-        let violations = self.fs.violations();
-        self.wrong.extend(violations.into_iter().map(|violation| format!("the disk saw: {violation}")));
+        for (at, host) in self.hosts.iter().enumerate() {
+            self.wrong.extend(frames::check(&*host.fs).into_iter().map(|why| format!("broker {at}: {why}")));
+            let violations = host.fs.violations();
+            self.wrong.extend(violations.into_iter().map(|violation| format!("disk {at} saw: {violation}")));
+        }
     }
 
     fn outcome(mut self) -> Outcome {
@@ -387,7 +426,15 @@ impl World {
             let violations: Vec<Violation> = check(&self.history);
             self.wrong.extend(violations.into_iter().map(|violation| format!("{violation:?}")));
         }
-        let trace = u64::from(self.trace.finalize()) << 32 | (self.fs.durable_hash() & u64::from(u32::MAX));
-        Outcome { violations: self.wrong, trace, crashes: self.crashes, acked: self.acked }
+        for host in &self.hosts {
+            self.trace.update(&host.fs.durable_hash().to_le_bytes());
+        }
+        Outcome {
+            violations: self.wrong,
+            trace: u64::from(self.trace.finalize()),
+            crashes: self.crashes,
+            acked: self.acked,
+            leaders: self.agreement.leaders(),
+        }
     }
 }

@@ -31,6 +31,26 @@ impl Writer {
         Writer { number, partition, idempotent, acks, outstanding: VecDeque::new(), sequence: 0 }
     }
 
+    /// The answer to a batch will not come: an idempotent writer sends it again, another one never learns.
+    pub(crate) fn lost(&mut self, ticket: Ticket) {
+        let Some(at) = self.outstanding.iter().position(|batch| batch.ticket == Some(ticket)) else { return };
+        match self.idempotent {
+            true => self.outstanding[at].ticket = None,
+            false => {
+                self.outstanding.remove(at);
+            }
+        }
+    }
+
+    /// Waits for no answer any longer.
+    pub(crate) fn lose_patience(&mut self) {
+        if self.idempotent {
+            self.outstanding.iter_mut().for_each(|batch| batch.ticket = None);
+        } else {
+            self.outstanding.clear();
+        }
+    }
+
     /// Makes the next batch, of the records given.
     pub(crate) fn make(&mut self, records: Vec<RecordId>, timestamp: i64, padding: usize) -> Outstanding {
         let mut builder = Builder::new();

@@ -11,7 +11,7 @@ use super::partition::Life;
 use super::waiters::Awaited;
 use super::{Identity, Node, shard_of};
 use crate::consensus::Proposal;
-use crate::ids::{Index, NodeId, PartitionId, ShardId, Term};
+use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term, TopicId};
 use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
 use crate::refusal::Refusal;
 use crate::state::{Catalog, Command, Delta, LEVEL, PartitionPlacement, Plan, Request, Topic};
@@ -159,6 +159,10 @@ impl Node {
 
     /// Tells the shards of this broker what of a topic lives here, from a partition on.
     fn tell_shards(&mut self, topic: &Topic, from: usize) {
+        // Where the control partition is, the brokers' own entries say.
+        if topic.id == TopicId::CONTROL {
+            return;
+        }
         let here = self.options.identity.node;
         for (partition, placement) in topic.placements().skip(from) {
             let Some(seats) = seats(placement, here) else { continue };
@@ -262,8 +266,43 @@ fn seats(placement: &PartitionPlacement, node: NodeId) -> Option<Seats> {
     })
 }
 
-/// The state of the control partition as bytes, for tests that compare brokers.
+/// What a replica knows of its group, for tests that compare brokers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The replica.
+    pub replica: ReplicaId,
+    /// Its term.
+    pub term: Term,
+    /// Whether it leads.
+    pub leads: bool,
+    /// Whether it also has committed an entry of its term.
+    pub ready: bool,
+    /// The commit index.
+    pub commit: Index,
+    /// The first index that its log holds.
+    pub first: Index,
+    /// The last.
+    pub last: Index,
+    /// The last that is synced.
+    pub persisted: Index,
+}
+
 impl Node {
+    /// What the replica here knows of its group; `None` where it takes no part.
+    pub fn probe(&self, id: PartitionId) -> Option<Probe> {
+        let Life::Live(live) = &self.partitions.get(&id)?.life else { return None };
+        Some(Probe {
+            replica: live.replica.id(),
+            term: live.replica.term(),
+            leads: live.replica.is_leader(),
+            ready: live.replica.is_ready_leader(),
+            commit: live.replica.commit(),
+            first: live.replica.first_index(),
+            last: live.replica.last_index(),
+            persisted: live.replica.persisted_index(),
+        })
+    }
+
     /// The topics as the control partition would snapshot them; empty on other shards.
     pub fn control_state(&self) -> Bytes {
         self.control.as_ref().map(|control| control.catalog.snapshot()).unwrap_or_default()

@@ -28,6 +28,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use control::Control;
+pub use control::Probe;
+
 pub use event::{
     Acks, Batch, Boot, Input, Now, Output, Published, Receipt, Reply, Seats, ShardMessage, Ticket,
 };
@@ -182,7 +184,7 @@ impl Node {
             Input::Control { ticket, request } => self.control_request(now, ticket, request),
             Input::Written { partition, index } => {
                 self.with_live(partition, |live, replicas, out| {
-                    live.written = live.written.max(index);
+                    live.written = index;
                     live.answer_written(replicas, out);
                 });
             }

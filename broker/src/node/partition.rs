@@ -225,7 +225,8 @@ impl Live {
     fn look(&mut self) {
         // Offsets are exact once an entry of the leader's term is committed; before that the watermark stands still.
         if self.replica.is_ready_leader() || !self.replica.is_leader() {
-            let committed = self.replica.offset_after(self.replica.commit());
+            // Others may have committed what is not written here yet: then it cannot be read here.
+            let committed = self.replica.offset_after(self.replica.commit().min(self.written));
             self.high_watermark = self.high_watermark.max(committed);
         }
     }
