@@ -4,15 +4,19 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use caudal_proto::v1::{
-    CreateTopicsRequest, FetchItem, FetchRequest, NewTopic, OffsetAnchor, ProduceItem, ProduceRequest,
-    TopicRef, topic_ref,
+    CreateTopicsRequest, FetchFormat, FetchItem, FetchRequest, NewTopic, OffsetAnchor, ProduceItem,
+    ProduceRequest, TopicRef, topic_ref,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tonic::Code;
 
-use crate::api::{Stage, named};
+use crate::api::{Api, Stage, named};
 
 /// Silent connections; the descriptors of both ends must fit what the system allows.
 const SILENT: usize = 10_000;
+
+/// What they may cost the broker meanwhile: a third of what the buffers of as many HTTP/2 connections would take.
+const SILENT_BYTES_MAX: u64 = 40 << 20;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -21,21 +25,47 @@ async fn still_serves(stage: &Stage) {
     assert_eq!(stage.api.send_values("t", 0, &["x"]).await.base_offset, before);
 }
 
+/// Raises this process's limit of open files as far as it may; says how many silent connections fit.
+fn silent_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .expect("up to the hard limit is allowed");
+    let files = limit.maximum.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    SILENT.min(files.saturating_sub(1000))
+}
+
+fn open_files(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 #[tokio::test]
-async fn connections_that_say_nothing() {
+async fn connections_that_say_nothing_cost_little_keep_nobody_out_and_are_closed() {
     let stage = Stage::new().await;
     stage.api.create("t", 1, &[]).await;
-    let limit = std::fs::read_to_string("/proc/self/limits").unwrap();
-    let files: usize = limit
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok())
-        .expect("the limit of open files is there");
-    let count = SILENT.min(files.saturating_sub(200));
+    still_serves(&stage).await;
+    let (memory, files) = (stage.broker.memory(), open_files(stage.broker.pid()));
+    let count = silent_connections();
     let silent: Vec<TcpStream> = (0..count)
         .map(|_| TcpStream::connect(stage.broker.address()).expect("it takes connections"))
         .collect();
+    while open_files(stage.broker.pid()) < files + count {
+        tokio::task::yield_now().await;
+    }
+    let grown = stage.broker.memory().saturating_sub(memory);
+    assert!(grown < SILENT_BYTES_MAX, "{count} silent connections cost {grown} bytes");
+    // One that comes later is served too.
+    let late = Api::connect(&stage.broker).await;
+    let receipt = late.send_values("t", 0, &["late"]).await;
+    let fetched = late.fetch_now("t", 0, receipt.base_offset, FetchFormat::Batches).await;
+    assert_eq!(fetched.high_watermark, receipt.base_offset + 1);
     still_serves(&stage).await;
-    drop(silent);
+    for mut stream in silent {
+        let said = stream.read(&mut [0; 1]).unwrap_or(0);
+        assert_eq!(said, 0, "the broker answers only who speaks");
+    }
+    while open_files(stage.broker.pid()) > files + 100 {
+        tokio::task::yield_now().await;
+    }
     still_serves(&stage).await;
 }
 

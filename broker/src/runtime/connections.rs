@@ -104,6 +104,17 @@ impl Connection {
         })
     }
 
+    /// Waits for its first byte; `false` when it ends before, or its handshake is overdue.
+    async fn spoke(&mut self) -> bool {
+        let Some((_, overdue)) = &mut self.handshake else { return true };
+        let mut first = [0; 1];
+        tokio::select! {
+            // Readiness alone can be a false alarm.
+            peeked = self.io.peek(&mut first) => peeked.is_ok_and(|bytes| bytes > 0),
+            () = overdue.as_mut() => false,
+        }
+    }
+
     fn wrote(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if result.is_ready() {
             self.stalled = None;
@@ -205,11 +216,7 @@ async fn accept_all(
         let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((io, peer)) => match Connection::new(io, peer, permit) {
-                Ok(connection) => {
-                    if accepted.send(Ok(connection)).await.is_err() {
-                        return;
-                    }
-                }
+                Ok(connection) => drop(tokio::spawn(hand_over(connection, accepted.clone()))),
                 Err(error) => tracing::debug!(%peer, "a connection ended while it was accepted: {error}"),
             },
             Err(error) => {
@@ -217,5 +224,19 @@ async fn accept_all(
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Hands a connection to the server when it has said something. Until then it costs a small task and none of the
+/// server's buffers, which are ten times as large; it counts as a connection all the same.
+async fn hand_over(mut connection: Connection, accepted: mpsc::Sender<io::Result<Connection>>) {
+    tokio::select! {
+        spoke = connection.spoke() => {
+            if spoke {
+                // A server that has ended takes no more.
+                let _ = accepted.send(Ok(connection)).await;
+            }
+        }
+        () = accepted.closed() => {}
     }
 }
