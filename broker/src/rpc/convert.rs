@@ -140,7 +140,7 @@ pub fn batch(view: &PartitionView, bytes: Bytes, now: Now) -> Result<Batch, Refu
 pub fn plain_records(records: &[v1::Record], now: Now) -> Result<Bytes, Refusal> {
     check_count("records", records.len(), limits::PLAIN_RECORDS_MAX)?;
     if records.is_empty() {
-        return Err(invalid("records", "at least one record is needed"));
+        return Err(batch::Error::Count { count: 0, last_offset_delta: -1 }.into());
     }
     let mut builder = Builder::new();
     for record in records {

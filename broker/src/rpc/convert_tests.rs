@@ -27,7 +27,7 @@ fn plain_records_keep_null_and_empty_apart_and_get_a_time() {
         .map(|record| fetched_record(record.unwrap()).record.unwrap())
         .collect();
     assert_eq!(records, [record(Some(NOW.wall_ms)), record(Some(5))]);
-    assert!(matches!(plain_records(&[], NOW), Err(Refusal::InvalidArgument { .. })));
+    assert!(matches!(plain_records(&[], NOW), Err(Refusal::Batch(batch::Error::Count { count: 0, .. }))));
     let many = vec![record(None); limits::PLAIN_RECORDS_MAX + 1];
     assert!(matches!(plain_records(&many, NOW), Err(Refusal::InvalidArgument { .. })));
 }

@@ -49,6 +49,7 @@ async fn a_partition_that_is_not_there_is_refused_and_the_others_are_served() {
     };
     let id =
         |bytes: &'static [u8]| Some(v1::TopicRef { topic: Some(v1::topic_ref::Topic::Id(bytes.into())) });
+    let no_records = Some(v1::produce_item::Data::Records(v1::PlainRecords::default()));
     let cases = [
         (item(named("t"), Some(1)), None),
         (item(named("t"), None), Some(Reason::InvalidArgument)),
@@ -62,6 +63,7 @@ async fn a_partition_that_is_not_there_is_refused_and_the_others_are_served() {
         (item(id(&[9; 3]), Some(0)), Some(Reason::InvalidArgument)),
         (item(None, Some(0)), Some(Reason::InvalidArgument)),
         (v1::ProduceItem { data: None, ..item(named("t"), Some(0)) }, Some(Reason::InvalidArgument)),
+        (v1::ProduceItem { data: no_records, ..item(named("t"), Some(0)) }, Some(Reason::InvalidRecordCount)),
         (item(named("t"), Some(0)), None),
     ];
     let request = v1::ProduceRequest { acks: 0, items: cases.iter().map(|(item, _)| item.clone()).collect() };
