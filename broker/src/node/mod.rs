@@ -283,6 +283,15 @@ impl Node {
         }
     }
 
+    /// The commit indexes that moved since they were last kept: with them the next start begins where this one ends.
+    pub fn commits_to_keep(&mut self) -> Vec<(PartitionId, Index)> {
+        let live = self.partitions.iter_mut().filter_map(|(id, partition)| match &mut partition.life {
+            Life::Live(live) => Some((*id, live.commit_to_keep()?)),
+            Life::Opening | Life::Closed { .. } => None,
+        });
+        live.collect()
+    }
+
     fn assign(&mut self, id: PartitionId, seats: Arc<Seats>, config: Arc<TopicConfig>, topic: Arc<str>) {
         match self.partitions.get_mut(&id) {
             Some(known) if known.seats.here == seats.here => {

@@ -22,8 +22,8 @@ use caudal_proto::peer;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, TopicId};
 use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
-    Entry, FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, OpenError, PartitionMeta, Reader,
-    Recovered, Round, Voters,
+    Entry, FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError,
+    PartitionMeta, Reader, Recovered, Round, Voters,
 };
 use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
 use crate::state::{Catalog, Request, TopicConfig};
@@ -425,9 +425,13 @@ impl Shard {
             && self.touched.is_empty()
     }
 
-    /// The last round: the marks of logs that are whole.
+    /// The last round: the commit indexes, so that the next start begins with what this one published, and the marks of
+    /// logs that are whole.
     pub fn close(&mut self) -> Option<Round> {
         let mut round = Round { number: self.next_round(), ..Round::default() };
+        for (partition, index) in self.node.commits_to_keep() {
+            round.meta.push(MetaChange { partition, what: MetaField::Commit(index) });
+        }
         for open in self.logs.values_mut() {
             open.log.close(&mut round);
         }
