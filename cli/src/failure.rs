@@ -60,6 +60,11 @@ impl Failure {
         Failure { source: Some(source.into()), ..self }
     }
 
+    /// The same, said of this thing.
+    pub(crate) fn about(self, thing: impl fmt::Display) -> Failure {
+        Failure { message: format!("{thing}: {}", self.message), ..self }
+    }
+
     /// A failed read of stdin or write to stdout or stderr.
     pub(crate) fn io(doing: &str, error: io::Error) -> Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use caudal_client::{Admin, EachPartition, Error, ListedOffset, OffsetSpec, Start};
 
+use crate::failure::Failure;
 use crate::values::{Begin, OffsetRange, Until};
 
 /// Where one partition begins and stops.
@@ -16,6 +17,10 @@ pub(super) struct Course {
 }
 
 /// Lays out the partitions of one topic. `now_ms` is when the command began.
+///
+/// # Errors
+/// What looking up offsets brings, and a start beyond an end that reading should stop at: nothing would be read, and
+/// nobody would hear of it.
 pub(super) async fn courses(
     admin: &Admin,
     topic: &str,
@@ -23,7 +28,7 @@ pub(super) async fn courses(
     range: OffsetRange,
     exit_at_end: bool,
     now_ms: i64,
-) -> Result<Vec<Course>, Error> {
+) -> Result<Vec<Course>, Failure> {
     let look_up = async |spec| offsets(admin.list_offsets(topic, partitions, spec).await?);
     let needs_end = exit_at_end || range.to.is_some() || matches!(range.from, Begin::BeforeEnd(_));
     let needs_start = matches!(range.from, Begin::BeforeEnd(_) | Begin::AfterStart(_));
@@ -33,15 +38,23 @@ pub(super) async fn courses(
         Some(Until::Time(time)) => look_up(OffsetSpec::TimestampMs(time.resolve(now_ms))).await?,
         _ => BTreeMap::new(),
     };
-    let courses = partitions.iter().map(|&partition| {
+    let mut courses = Vec::with_capacity(partitions.len());
+    for &partition in partitions {
         let marks = Marks {
             start: starts.get(&partition).copied().flatten(),
             end: ends.get(&partition).copied().flatten(),
             stop: stops.get(&partition).copied().flatten(),
         };
-        marks.course(partition, range, exit_at_end, now_ms)
-    });
-    Ok(courses.collect())
+        let course = marks.course(partition, range, exit_at_end, now_ms);
+        if let Some((offset, end)) = marks.beyond(course) {
+            let first = offsets(admin.list_offsets(topic, &[partition], OffsetSpec::Start).await?)?;
+            let first = first.get(&partition).copied().flatten().unwrap_or(0);
+            let what = format!("{topic}:{partition}: offset {offset} is outside {first}..={end}");
+            return Err(Failure::refused(format!("{what}: begin at one that is there, or at start or end")));
+        }
+        courses.push(course);
+    }
+    Ok(courses)
 }
 
 /// What was looked up for one partition, as far as it was needed.
@@ -74,6 +87,14 @@ impl Marks {
         };
         let stop = if exit_at_end { Some(asked.map_or(end, |asked| asked.min(end))) } else { asked };
         Course { partition, start, stop }
+    }
+
+    /// Where a course begins that begins beyond the end, and the end, where that was looked up.
+    fn beyond(self, course: Course) -> Option<(i64, i64)> {
+        match (course.start, self.end) {
+            (Start::Offset(offset), Some(end)) if offset > end => Some((offset, end)),
+            _ => None,
+        }
     }
 }
 
@@ -112,6 +133,16 @@ mod tests {
             assert_eq!(course(MARKS, range, exit_at_end), expected, "{range}");
         }
         assert_eq!(course(Marks::default(), "end", false), (Start::End, None));
+        for (range, beyond) in [
+            ("100", None),
+            ("101", Some((101, 100))),
+            ("+91", Some((101, 100))),
+            ("end", None),
+            ("@-1s", None),
+        ] {
+            let course = MARKS.course(3, range.parse().unwrap(), true, 1_000_000);
+            assert_eq!(MARKS.beyond(course), beyond, "{range}");
+        }
         assert_eq!(course(Marks { stop: None, ..MARKS }, "@5:@6", false), (Start::TimestampMs(5), Some(100)));
     }
 }

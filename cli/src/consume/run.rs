@@ -146,7 +146,11 @@ impl Reading {
     async fn skip_damage(&mut self, error: &Error) -> Result<(), Failure> {
         let place = (error.kind() == ErrorKind::Damaged).then(|| damaged_place(error)).flatten();
         let Some((topic, partition, last)) = place else {
-            return Err(error.clone().into());
+            let failure = Failure::from(error.clone());
+            return Err(match (error.metadata().get("topic"), error.metadata().get("partition")) {
+                (Some(topic), Some(partition)) => failure.about(format!("{topic}:{partition}")),
+                _ => failure,
+            });
         };
         eprintln!("error: {topic}:{partition}: {}", one_line(&error.to_string()));
         self.damaged += 1;

@@ -45,6 +45,7 @@ fn each_offset_reads_its_range() {
         (&["-e"][..], "a b c d e"),
         (&["-o", "end", "-e"], ""),
         (&["-o", "2", "-e"], "c d e"),
+        (&["-o", "5", "-e"], ""),
         (&["-o", "-2", "-e"], "d e"),
         (&["-o", "+3", "-e"], "d e"),
         (&["-o", "1:3"], "b c"),
@@ -59,6 +60,19 @@ fn each_offset_reads_its_range() {
         command.extend(arguments);
         let read = broker.ok(&command, b"");
         assert_eq!(read.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{arguments:?}");
+    }
+    for beyond in
+        [&["-o", "6", "-e"][..], &["-o", "6"], &["-o", "+6", "-e"], &["-o", "6:9", "-e"], &["-o", "6:9"]]
+    {
+        let mut command = vec!["consume", "t"];
+        command.extend(beyond);
+        let ran = broker.run(&command, b"");
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{beyond:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("t:0") && ran.stderr.contains("offset 6 is outside 0..=5"),
+            "{}",
+            ran.stderr
+        );
     }
     assert_eq!(broker.run(&["consume", "t", "-p", "7", "-e"], b"").code, 1);
     assert_eq!(broker.run(&["consume", "t", "-o", "later"], b"").code, 2);
