@@ -195,9 +195,9 @@ impl Client {
         }
         match addresses.len() {
             0 | 1 => Err(last),
-            n => {
+            _ => {
                 let kind = if is_late(&last) { ErrorKind::TimedOut } else { ErrorKind::Unreachable };
-                let message = format!("none of {n} brokers is reached; the last: {last}");
+                let message = format!("none of {} is reached; the last: {last}", addresses.join(", "));
                 Err(Error::new(kind, message).caused_by(last))
             }
         }

@@ -8,12 +8,13 @@ mod ledger;
 mod run;
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use caudal_client::Acks;
 use caudal_proto::batch::Codec;
 
 use crate::format::{Printer, Steps};
-use crate::values::Pair;
+use crate::values::{Pair, parse_duration};
 
 pub(crate) use run::run;
 
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// When a record counts as written: all (-1), leader (1), none (0)
     #[arg(long, value_name = "ACKS", default_value = "all", value_parser = parse_acks, allow_hyphen_values = true)]
     acks: Acks,
+    /// How long a record may stay unacknowledged, with all retries, before it counts as failed
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2m")]
+    delivery_timeout: Duration,
     /// An empty value is null: it removes its key where a topic is compacted
     #[arg(long)]
     tombstone: bool,

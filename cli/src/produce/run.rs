@@ -65,7 +65,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         // Found missing before the first record, also where there is none.
         client.admin().partitions(&args.topic).await?;
     }
-    let producer = client.producer().acks(args.acks).codec(args.compression).build().await?;
+    let producer = client
+        .producer()
+        .acks(args.acks)
+        .codec(args.compression)
+        .delivery_timeout(args.delivery_timeout)
+        .build()
+        .await?;
     let defaults = Defaults {
         topic: args.topic,
         partition: args.partition,

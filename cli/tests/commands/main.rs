@@ -6,3 +6,4 @@ mod load;
 mod records;
 mod signals;
 mod topics;
+mod unreached;
