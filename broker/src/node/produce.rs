@@ -49,16 +49,12 @@ impl Node {
         room: bool,
     ) -> Result<Option<Receipt>, Refusal> {
         let bytes = (batch.bytes.len() + FRAME_HEADER_BYTES) as u64;
-        let over_budget = self.over_budget(bytes);
-        let stopping = self.stopping;
-        let partition = self.writable(id)?;
-        check_batch(now, partition, &batch)?;
-        let memory = partition.config.durability == Durability::Memory;
-        let alone = partition.seats.nodes.len() == 1;
-        let replicas = &partition.seats.nodes;
-        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
-        let header = batch.header;
-        if let Some(place) = repeated(live, id, &header)? {
+        let repeated = self.judge_batch(now, id, &batch)?;
+        let Some(Partition { life: Life::Live(live), seats, config, .. }) = self.partitions.get_mut(&id) else {
+            return Err(Refusal::LeaderNotReady);
+        };
+        let replicas = &seats.nodes;
+        if let Some(place) = repeated {
             if place.index > live.replica.commit() {
                 live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
                 return Ok(None);
@@ -67,18 +63,10 @@ impl Node {
             let (voters, synced) = (located(&voters, replicas), located(&synced, replicas));
             return Ok(Some(place.receipt(voters, synced, Vec::new())));
         }
-        if stopping {
-            return Err(Refusal::ShuttingDown);
-        }
         if !room {
             return Err(Refusal::DiskFull { bytes });
         }
-        if over_budget {
-            return Err(Refusal::Throttled { limit: "the shard's budget for uncommitted bytes" });
-        }
-        if live.uncommitted_bytes + bytes > PARTITION_UNCOMMITTED_BYTES_MAX {
-            return Err(Refusal::Throttled { limit: "the partition's budget for uncommitted bytes" });
-        }
+        let header = batch.header;
         let proposal = Proposal {
             kind: Kind::Batch,
             count: header.count as u32,
@@ -86,13 +74,14 @@ impl Node {
             payload: batch.bytes,
         };
         let entry =
-            live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, &partition.seats))?;
+            live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, seats))?;
         live.proposed(entry.index, bytes);
         let frame = producer_frame(&entry, &header);
         let place = place_of(id, &frame);
         if header.has_producer() {
             live.producers.append(frame);
         }
+        let (memory, alone) = (config.durability == Durability::Memory, replicas.len() == 1);
         if acks != Acks::All || (memory && alone) {
             live.waiters.await_write(ticket, place);
         } else {
@@ -102,9 +91,35 @@ impl Node {
         Ok(None)
     }
 
+    /// Everything that may stand against a batch but for the room on the disk; `Some` where it is written already.
+    fn judge_batch(&self, now: Now, id: PartitionId, batch: &Batch) -> Result<Option<Place>, Refusal> {
+        let bytes = (batch.bytes.len() + FRAME_HEADER_BYTES) as u64;
+        let (partition, live) = self.writable(id)?;
+        check_batch(now, partition, batch)?;
+        if let Some(place) = repeated(live, id, &batch.header)? {
+            return Ok(Some(place));
+        }
+        if self.stopping {
+            return Err(Refusal::ShuttingDown);
+        }
+        if self.over_budget(bytes) {
+            return Err(Refusal::Throttled { limit: "the shard's budget for uncommitted bytes" });
+        }
+        if live.uncommitted_bytes + bytes > PARTITION_UNCOMMITTED_BYTES_MAX {
+            return Err(Refusal::Throttled { limit: "the partition's budget for uncommitted bytes" });
+        }
+        Ok(None)
+    }
+
+    /// Whether this batch will be written if there is room for it. Room is taken for no other: what is refused, or was
+    /// written before, must not let a segment grow.
+    pub fn needs_room(&self, now: Now, id: PartitionId, batch: &Batch) -> bool {
+        matches!(self.judge_batch(now, id, batch), Ok(None))
+    }
+
     /// A partition whose log this shard may add to.
-    pub(super) fn writable(&mut self, id: PartitionId) -> Result<&mut Partition, Refusal> {
-        let partition = self.partitions.get_mut(&id).ok_or_else(|| Refusal::UnknownPartition {
+    pub(super) fn writable(&self, id: PartitionId) -> Result<(&Partition, &Live), Refusal> {
+        let partition = self.partitions.get(&id).ok_or_else(|| Refusal::UnknownPartition {
             topic: id.topic.to_string(),
             partition: id.partition,
         })?;
@@ -113,7 +128,7 @@ impl Node {
             Life::Closed { why } => Err(Refusal::PartitionClosed { why: why.to_string() }),
             Life::Live(live) if !live.replica.is_leader() => Err(not_leader(live, &partition.seats)),
             Life::Live(live) if !live.replica.is_ready_leader() => Err(Refusal::LeaderNotReady),
-            Life::Live(_) => Ok(partition),
+            Life::Live(live) => Ok((partition, live)),
         }
     }
 
@@ -127,22 +142,11 @@ impl Node {
         validate_only: bool,
         room: bool,
     ) -> Result<Option<(Offset, Offset)>, Refusal> {
-        let stopping = self.stopping;
-        let partition = self.writable(id)?;
-        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
-        let end = live.replica.offset_after(live.replica.commit());
-        if before > end || before.0 < 0 {
-            return Err(Refusal::OffsetOutOfRange {
-                offset: before,
-                log_start: live.log_start,
-                high_watermark: end,
-            });
-        }
-        let (from, to) = (live.log_start, live.log_start.max(before));
+        let (from, to) = self.judge_trim(id, before)?;
         if validate_only || to == from {
             return Ok(Some((from, to)));
         }
-        if stopping {
+        if self.stopping {
             return Err(Refusal::ShuttingDown);
         }
         if !room {
@@ -155,17 +159,32 @@ impl Node {
         Ok(None)
     }
 
+    /// Where a trim moves the log start from and to.
+    fn judge_trim(&self, id: PartitionId, before: Offset) -> Result<(Offset, Offset), Refusal> {
+        let (_, live) = self.writable(id)?;
+        let (log_start, end) = (live.log_start, live.replica.offset_after(live.replica.commit()));
+        if before > end || before.0 < 0 {
+            return Err(Refusal::OffsetOutOfRange { offset: before, log_start, high_watermark: end });
+        }
+        Ok((log_start, log_start.max(before)))
+    }
+
+    /// Whether this trim will be written if there is room for it.
+    pub fn trim_needs_room(&self, id: PartitionId, before: Offset, validate_only: bool) -> bool {
+        let moves = self.judge_trim(id, before).is_ok_and(|(from, to)| from != to);
+        moves && !validate_only && !self.stopping
+    }
+
     /// Moves the log start as the topic's retention says.
     pub(super) fn retain(&mut self, now: Now, id: PartitionId, segments: &[SegmentFacts], room: bool) {
         if self.stopping || !room {
             return;
         }
-        let Ok(partition) = self.writable(id) else { return };
+        let Ok((partition, live)) = self.writable(id) else { return };
         let config = RetentionConfig {
             retention_ms: partition.config.retention_ms.unwrap_or(-1),
             retention_bytes: partition.config.retention_bytes.map_or(-1, |bytes| bytes as i64),
         };
-        let Life::Live(live) = &partition.life else { return };
         let end = live.replica.offset_after(live.replica.commit());
         let from = live.log_start.max(live.log_start_on_its_way.unwrap_or_default());
         if let Some(log_start) = retention::log_start(segments, config, from, end, now.wall_ms) {

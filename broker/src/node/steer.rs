@@ -7,7 +7,7 @@ use caudal_proto::peer;
 
 use super::Node;
 use super::event::{Output, Reply, Seats, Ticket};
-use super::partition::{Life, Live};
+use super::partition::{Life, Live, Partition};
 use super::peers::status;
 use crate::consensus::{Change, Follower};
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId};
@@ -84,9 +84,10 @@ impl Node {
 
     fn begin_transfer(&mut self, id: PartitionId, to: NodeId) -> Result<(), Refusal> {
         let down = self.down.contains(&to);
-        let partition = self.writable(id)?;
-        let seats = std::sync::Arc::clone(&partition.seats);
-        let Life::Live(live) = &mut partition.life else { return Err(Refusal::LeaderNotReady) };
+        self.writable(id)?;
+        let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get_mut(&id) else {
+            return Err(Refusal::LeaderNotReady);
+        };
         let refuse = |why: String| Refusal::InvalidArgument { field: "node".into(), why };
         let Some((replica, _)) = seats.nodes.iter().find(|(_, node)| **node == to) else {
             return Err(refuse(format!("node {to} has no replica of the partition")));

@@ -336,12 +336,14 @@ impl Shard {
                 Input::Tick
             }
             ShardInput::Produce { ticket, partition, batch, acks } => {
-                let room = self.take_room(partition, batch.bytes.len());
+                let needed = self.node.needs_room(now, partition, &batch);
+                let room = !needed || self.take_room(partition, batch.bytes.len());
                 Input::Produce { ticket, partition, batch, acks, room }
             }
             ShardInput::Control { ticket, request } => Input::Control { ticket, request },
             ShardInput::Trim { ticket, partition, before, validate_only } => {
-                let room = self.take_room(partition, size_of::<Offset>());
+                let needed = self.node.trim_needs_room(partition, before, validate_only);
+                let room = !needed || self.take_room(partition, size_of::<Offset>());
                 Input::Trim { ticket, partition, before, validate_only, room }
             }
             ShardInput::Message(message) => Input::Shard(message),
@@ -369,7 +371,8 @@ impl Shard {
         self.node.handle(now, input);
     }
 
-    /// Space is taken before Raft sees an entry, so that a full disk is a refusal and not a crash.
+    /// Space is taken before Raft sees an entry, so that a full disk is a refusal and not a crash; and only for what
+    /// nothing else stands against, so that a refused request changes nothing.
     fn take_room(&mut self, partition: PartitionId, payload: usize) -> bool {
         let bytes = (payload + FRAME_HEADER_BYTES) as u64;
         self.logs.get_mut(&partition).is_none_or(|open| open.log.reserve(bytes).is_ok())
