@@ -221,6 +221,18 @@ pub enum Refusal {
         /// What was needed.
         bytes: u64,
     },
+    /// A topic exists and there is no room for its logs.
+    #[error(
+        "topic {topic:?} exists, and there is no room on the disk for the logs of {partitions} of its partitions: free some space, then they are made"
+    )]
+    NoRoomForLogs {
+        /// The topic.
+        topic: String,
+        /// How many of its partitions have no log.
+        partitions: u64,
+        /// What their logs need at first.
+        bytes: u64,
+    },
     /// A budget is used up.
     #[error("{limit} is used up: try again")]
     Throttled {

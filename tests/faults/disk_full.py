@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 import tempfile
+import time
 
 import clients
 import image
@@ -68,10 +69,26 @@ def run(broker, disk, history):
     filler = fill(disk, 0)
     broker.start()
     print(f"started on a full disk: {clients.scan(broker, history)} read")
+    code, _, error = broker.run("topic", "create", "late")
+    if code != 1 or "no room on the disk" not in error or "late" not in error:
+        raise clients.Broken(f"a topic without room ended with {code}: {error}")
+    print(f"a topic created on a full disk: {error.strip()}")
     alive(broker)
     os.remove(filler)
     after(broker, history, "room again")
+    wait_until_made(broker, "late")
     broker.stop()
+
+
+def wait_until_made(broker, topic):
+    deadline = time.monotonic() + clients.PATIENCE
+    while True:
+        code, _, error = broker.run("topic", "create", topic, "--if-not-exists")
+        if code == 0:
+            break
+        if time.monotonic() > deadline:
+            raise clients.Broken(f"there is room and {topic} is not made: {error}")
+    broker.must("produce", topic, stdin=b"x\n")
 
 
 def after(broker, history, what):

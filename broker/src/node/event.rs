@@ -14,6 +14,9 @@ use crate::refusal::Refusal;
 use crate::state::{Catalog, ProducerFrame, TopicConfig};
 use crate::state::{Reply as ControlReply, Request as ControlRequest};
 
+/// Why a partition is closed whose log there was no room for. It is opened when there is some.
+pub const NO_ROOM_FOR_LOG: &str = "no room on the disk for a new log: free some space, then it is made";
+
 /// The time, as an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now {
@@ -62,7 +65,7 @@ pub enum Input {
     OpenFailed {
         /// Whose.
         partition: PartitionId,
-        /// For people.
+        /// For people; [`NO_ROOM_FOR_LOG`] where that is the cause.
         why: String,
     },
     /// A producer's batch.

@@ -29,9 +29,9 @@ use std::sync::Arc;
 
 use control::Control;
 pub use control::Probe;
-
 pub use event::{
-    Acks, Batch, Boot, Input, Now, Output, Published, Receipt, Reply, Seats, ShardMessage, Ticket,
+    Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, Published, Receipt, Reply, Seats, ShardMessage,
+    Ticket,
 };
 use partition::{Life, Live, Partition};
 pub use peers::{producers_of, start_of, voters_of};

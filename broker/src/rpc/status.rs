@@ -62,7 +62,9 @@ fn classify(refusal: &Refusal) -> (Reason, Code, Advice) {
         Refusal::UnknownOutcome => (Reason::UnknownOutcome, Code::Unavailable, Again),
         Refusal::OffsetOutOfRange { .. } => (Reason::OffsetOutOfRange, Code::OutOfRange, Wrong),
         Refusal::DataDamaged { .. } => (Reason::DataDamaged, Code::DataLoss, Operator),
-        Refusal::DiskFull { .. } => (Reason::DiskFull, Code::ResourceExhausted, Again),
+        Refusal::DiskFull { .. } | Refusal::NoRoomForLogs { .. } => {
+            (Reason::DiskFull, Code::ResourceExhausted, Again)
+        }
         Refusal::Throttled { .. } => (Reason::Throttled, Code::ResourceExhausted, Again),
         Refusal::PartitionClosed { .. } => (Reason::PartitionClosed, Code::Unavailable, Operator),
         Refusal::ShuttingDown => (Reason::ShuttingDown, Code::Unavailable, Again),
@@ -127,7 +129,7 @@ fn metadata(refusal: &Refusal) -> BTreeMap<&'static str, String> {
             values([("offset", offset), ("log_start", log_start), ("high_watermark", high_watermark)])
         }
         Refusal::DataDamaged { first, last } => values([("first_offset", first), ("last_offset", last)]),
-        Refusal::DiskFull { bytes } => values([("bytes", bytes)]),
+        Refusal::DiskFull { bytes } | Refusal::NoRoomForLogs { bytes, .. } => values([("bytes", bytes)]),
         Refusal::Throttled { limit } => values([("limit", limit)]),
         Refusal::PartitionClosed { why } => values([("why", why)]),
         Refusal::Batch(_)

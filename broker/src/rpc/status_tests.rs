@@ -45,6 +45,7 @@ fn samples() -> Vec<Refusal> {
         Refusal::OffsetOutOfRange { offset: Offset(9), log_start: Offset(0), high_watermark: Offset(1) },
         Refusal::DataDamaged { first: Offset(0), last: Offset(1) },
         Refusal::DiskFull { bytes: 1 },
+        Refusal::NoRoomForLogs { topic: topic(), partitions: 1, bytes: 1 },
         Refusal::Throttled { limit: "x" },
         Refusal::PartitionClosed { why: why() },
         Refusal::ShuttingDown,

@@ -103,8 +103,24 @@ async fn create(door: &Door, request: v1::CreateTopicsRequest) -> Result<v1::Cre
             .filter_map(|(_, result)| result.as_ref().ok().map(|topic| (topic.id, topic.partitions)));
         leaders::wait(door, &ids.collect::<Vec<_>>()).await;
     }
-    let results = created.into_iter().map(|(name, result)| created_result(name, result));
+    let results = created.into_iter().map(|(name, result)| {
+        let result =
+            result.and_then(|topic| if validate_only { Ok(topic) } else { with_logs(door, &name, topic) });
+        created_result(name, result)
+    });
     Ok(v1::CreateTopicsResponse { results: results.collect() })
+}
+
+/// A topic that exists; where there was no room for its logs, its creator hears of it.
+fn with_logs(door: &Door, name: &str, topic: CreatedTopic) -> Result<CreatedTopic, Refusal> {
+    match door.views.without_room(topic.id, topic.partitions) {
+        0 => Ok(topic),
+        partitions => Err(Refusal::NoRoomForLogs {
+            topic: name.to_owned(),
+            partitions,
+            bytes: partitions * limits::SEGMENT_FIRST_BYTES,
+        }),
+    }
 }
 
 fn created_result(name: String, result: Result<CreatedTopic, Refusal>) -> v1::CreateTopicResult {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::partition_view::PartitionView;
 use crate::ids::{NodeId, PartitionId, TopicId};
+use crate::node::NO_ROOM_FOR_LOG;
 use crate::state::{Catalog, Topic};
 
 /// Every partition here, the catalog, and who this broker is.
@@ -50,6 +51,13 @@ impl Views {
     /// A topic by its id.
     pub fn topic_by_id(&self, id: TopicId) -> Option<Arc<Topic>> {
         self.catalog.load().topic_by_id(id).cloned()
+    }
+
+    /// How many of a topic's first `partitions` have no log here, because there was no room on the disk for it.
+    pub fn without_room(&self, topic: TopicId, partitions: i32) -> u64 {
+        let views = (0..partitions).filter_map(|partition| self.partition(PartitionId { topic, partition }));
+        let closed = views.filter(|view| view.standing().closed.as_deref() == Some(NO_ROOM_FOR_LOG));
+        closed.count() as u64
     }
 
     /// Whether a topic that is not among the topics does not exist: the control partition has committed in its term.

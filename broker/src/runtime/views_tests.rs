@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ids::{Offset, ShardId, Term};
-use crate::node::Published;
+use crate::node::{NO_ROOM_FOR_LOG, Published};
 use crate::runtime::watcher::Watcher;
 use crate::state::TopicConfig;
 
@@ -99,4 +99,20 @@ async fn whoever_waits_for_changes_hears_of_partitions_that_come_and_go() {
     views.set_node(NodeId(4));
     changes.changed().await.unwrap();
     assert_eq!(views.node(), Some(NodeId(4)));
+}
+
+#[test]
+fn a_partition_that_is_closed_for_want_of_room_is_told_from_others() {
+    let (views, view) = (Views::new(2), view());
+    let topic = view.id.topic;
+    assert_eq!(views.without_room(topic, 4), 0);
+    views.insert(&view);
+    assert_eq!(views.without_room(topic, 4), 0);
+    let closed = |why: &str| Published { ready: false, closed: Some(why.into()), ..published(0) };
+    view.publish(closed("it failed twice"));
+    assert_eq!(views.without_room(topic, 4), 0);
+    view.publish(closed(NO_ROOM_FOR_LOG));
+    assert_eq!(views.without_room(topic, 4), 1);
+    view.publish(published(0));
+    assert_eq!(views.without_room(topic, 4), 0);
 }

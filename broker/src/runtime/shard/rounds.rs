@@ -6,7 +6,7 @@ use super::outputs::{created_field, note};
 use super::{InFlight, Owner, Shard};
 use crate::ids::{Index, PartitionId};
 use crate::log::{Fatal, Job, JobDone, MetaField, Round, RoundDone, paths};
-use crate::node::{Input, Now};
+use crate::node::{Input, NO_ROOM_FOR_LOG, Now};
 
 impl Shard {
     /// What the disk has to do next; `None` while it is busy with the last round, or when there is nothing.
@@ -115,8 +115,7 @@ impl Shard {
             JobDone::NoSpace => {
                 creating.no_room = true;
                 if !std::mem::replace(&mut creating.told, true) {
-                    let why =
-                        "no room on the disk for a new log: free some space, then it is made".to_owned();
+                    let why = NO_ROOM_FOR_LOG.to_owned();
                     self.node.handle(now, Input::OpenFailed { partition, why });
                 }
             }
