@@ -50,7 +50,8 @@ impl Node {
     ) -> Result<Option<Receipt>, Refusal> {
         let bytes = (batch.bytes.len() + FRAME_HEADER_BYTES) as u64;
         let repeated = self.judge_batch(now, id, &batch)?;
-        let Some(Partition { life: Life::Live(live), seats, config, .. }) = self.partitions.get_mut(&id) else {
+        let Some(Partition { life: Life::Live(live), seats, config, .. }) = self.partitions.get_mut(&id)
+        else {
             return Err(Refusal::LeaderNotReady);
         };
         let replicas = &seats.nodes;
@@ -73,8 +74,7 @@ impl Node {
             max_timestamp: header.max_timestamp,
             payload: batch.bytes,
         };
-        let entry =
-            live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, seats))?;
+        let entry = live.replica.propose(proposal, now.wall_ms).ok_or_else(|| not_leader(live, seats))?;
         live.proposed(entry.index, bytes);
         let frame = producer_frame(&entry, &header);
         let place = place_of(id, &frame);
