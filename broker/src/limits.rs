@@ -219,3 +219,12 @@ pub const STATUS_TICKS: u64 = 50;
 
 /// Ticks that an orderly stop waits for other replicas to take over.
 pub const HAND_OVER_TICKS: u64 = 30;
+
+/// Partitions whose replicas move at a time because their broker is being removed.
+pub const MOVES_AT_ONCE: usize = 8;
+
+/// Voters of the control partition; every other broker learns.
+pub const CONTROL_VOTERS: usize = 3;
+
+/// Voters of the control partition where the cluster began with five.
+pub const CONTROL_VOTERS_OF_FIVE: usize = 5;

@@ -43,6 +43,34 @@ pub enum Refusal {
         /// The partition asked for.
         partition: i32,
     },
+    /// No broker of this number.
+    #[error("the cluster has no node {node}; it has {known}")]
+    UnknownNode {
+        /// The number.
+        node: NodeId,
+        /// Those that there are, in text.
+        known: String,
+    },
+    /// The replicas of a partition are being moved.
+    #[error("partition {partition} is being moved: wait until that is done, or cancel it")]
+    MoveUnderWay {
+        /// Topic and partition.
+        partition: String,
+    },
+    /// The replicas of a partition are not being moved.
+    #[error("partition {partition} is not being moved")]
+    NoMove {
+        /// Topic and partition.
+        partition: String,
+    },
+    /// A broker that the others cannot do without.
+    #[error("node {node} cannot be removed: {why}")]
+    CannotRemove {
+        /// Which.
+        node: NodeId,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// The name is taken.
     #[error("a topic named {name:?} exists")]
     TopicExists {

@@ -187,11 +187,16 @@ fn kind_of(reason: Reason) -> ErrorKind {
         | Reason::UnsupportedBatchFormat
         | Reason::InvalidRecordCount
         | Reason::InvalidTimestamp
-        | Reason::BatchInflatesTooLarge => ErrorKind::Invalid,
+        | Reason::BatchInflatesTooLarge
+        | Reason::MoveUnderWay
+        | Reason::NoMove
+        | Reason::CannotRemoveNode => ErrorKind::Invalid,
         Reason::UnsupportedConfig | Reason::UnsupportedCodec | Reason::TransactionsUnsupported => {
             ErrorKind::Unsupported
         }
-        Reason::UnknownTopic | Reason::UnknownTopicId | Reason::UnknownPartition => ErrorKind::NotFound,
+        Reason::UnknownTopic | Reason::UnknownTopicId | Reason::UnknownPartition | Reason::UnknownNode => {
+            ErrorKind::NotFound
+        }
         Reason::TopicExists => ErrorKind::Exists,
         Reason::ProducerUnknown
         | Reason::ProducerFenced

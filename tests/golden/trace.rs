@@ -106,7 +106,11 @@ fn control(reply: &ControlReply) -> String {
         ControlReply::AddPartitions(Err(refusal)) | ControlReply::InitProducer(Err(refusal)) => {
             refused(refusal)
         }
-        ControlReply::RegisterNode(node) => format!("node {node}"),
+        ControlReply::RegisterNode(known) => format!("node {}", known.node),
+        ControlReply::Done(result) => match result {
+            Ok(()) => "done".to_owned(),
+            Err(refusal) => refused(refusal),
+        },
     }
 }
 

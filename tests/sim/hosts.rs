@@ -1,11 +1,10 @@
 //! Brokers that start, crash and start again, each on a disk of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, ReplicaId};
 use caudal_broker::log::{Fatal, Fs};
-use caudal_broker::node::Identity;
+use caudal_broker::node::{Founder, Identity};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
@@ -35,12 +34,14 @@ pub(crate) fn node(host: usize) -> NodeId {
 }
 
 fn identity(host: usize, hosts: usize) -> Identity {
-    let founders: BTreeMap<ReplicaId, NodeId> =
-        (0..hosts).map(|host| (ReplicaId(host as u64 + 1), node(host))).collect();
+    let uuid = |host: usize| uuid::Uuid::from_u128(7 + host as u128);
+    let peer_address = |host: usize| format!("127.0.0.1:{}", 7172 + host * 100);
+    let founder = |host| Founder { uuid: uuid(host), peer_address: peer_address(host) };
+    let founders = (0..hosts).map(founder).collect();
     Identity {
-        node_uuid: uuid::Uuid::from_u128(7 + host as u128),
+        node_uuid: uuid(host),
         address: format!("127.0.0.1:{}", 7171 + host * 100),
-        peer_address: format!("127.0.0.1:{}", 7172 + host * 100),
+        peer_address: peer_address(host),
         rack: None,
         node: node(host),
         control: ReplicaId(host as u64 + 1),

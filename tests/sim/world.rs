@@ -124,22 +124,6 @@ impl World {
                 break;
             }
             self.pulse();
-            if pulse % 3 == 2 {
-                let members = self
-                    .hosts
-                    .iter()
-                    .filter_map(|h| h.broker.as_ref()?.catalog.clone())
-                    .map(|c| c.members().len())
-                    .max()
-                    .unwrap_or(0);
-                if members < self.hosts.len() {
-                    let request = Request::RegisterNode {
-                        uuid: uuid::Uuid::from_u128(7 + members as u128),
-                        address: format!("127.0.0.1:{}", 7171 + members * 100),
-                    };
-                    self.ask_control(Waiting::Other, request);
-                }
-            }
             if pulse % 20 == 19 {
                 self.create_topic();
             }

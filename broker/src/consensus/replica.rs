@@ -12,7 +12,7 @@ use super::context::to_raft;
 use super::store::{Boot, Store};
 use super::wire::{from_peer, to_peer, voters};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-use crate::limits::{PEER_MESSAGE_BYTES_MAX, PEER_MESSAGES_IN_FLIGHT};
+use crate::limits::{ELECTION_TICKS, PEER_MESSAGE_BYTES_MAX, PEER_MESSAGES_IN_FLIGHT};
 use crate::log::{Entry, Kind, Voters};
 
 /// What a leader wants in the log; Raft gives it index and term.
@@ -72,6 +72,26 @@ struct Unpersisted {
     changes_term_or_vote: bool,
 }
 
+/// Election timeouts: another one each time that Raft begins to wait anew, so that replicas that once stood for election
+/// together do not do so for ever.
+struct Draws {
+    seed: u64,
+    count: u64,
+    /// What Raft had waited at the last look.
+    elapsed: usize,
+}
+
+impl Draws {
+    fn timeout(&mut self, elapsed: usize) -> usize {
+        if elapsed < self.elapsed {
+            self.count += 1;
+        }
+        self.elapsed = elapsed;
+        let draw = crc32fast::hash(&[self.seed.to_le_bytes(), self.count.to_le_bytes()].concat());
+        ELECTION_TICKS + draw as usize % ELECTION_TICKS
+    }
+}
+
 /// One replica of one partition.
 pub struct Replica {
     partition: PartitionId,
@@ -85,19 +105,20 @@ pub struct Replica {
     hard_state: (Term, u64),
     /// Offset and time behind the last entry proposed, which may not have come out of a `Ready` yet.
     proposed: (Offset, i64),
+    draws: Draws,
 }
 
 impl Replica {
-    /// Starts from what the disk knows, synced. `election_ticks` is this life's election timeout, in ticks.
+    /// Starts from what the disk knows, synced. Election timeouts are drawn from `seed`.
     ///
     /// # Errors
     /// What Raft finds wrong with the start: for people.
-    pub fn new(boot: Boot, election_ticks: usize) -> Result<Replica, String> {
+    pub fn new(boot: Boot, seed: u64) -> Result<Replica, String> {
         let config = Config {
             id: boot.replica.0,
-            election_tick: election_ticks,
-            min_election_tick: election_ticks,
-            max_election_tick: election_ticks + 1,
+            election_tick: ELECTION_TICKS,
+            min_election_tick: ELECTION_TICKS,
+            max_election_tick: 2 * ELECTION_TICKS,
             heartbeat_tick: 3,
             applied: boot.applied.0,
             max_size_per_msg: PEER_MESSAGE_BYTES_MAX,
@@ -123,6 +144,7 @@ impl Replica {
             fetching: Vec::new(),
             hard_state,
             proposed,
+            draws: Draws { seed, count: 0, elapsed: 0 },
         })
     }
 
@@ -141,6 +163,9 @@ impl Replica {
 
     /// A tenth of a second has passed. Whether there may be something to do.
     pub fn tick(&mut self) -> bool {
+        // Raft draws its timeouts by itself, from the system: these replace them, so that a seed tells all.
+        let timeout = self.draws.timeout(self.raw.raft.election_elapsed);
+        self.raw.raft.set_randomized_election_timeout(timeout);
         self.raw.tick()
     }
 

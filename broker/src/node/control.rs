@@ -4,29 +4,28 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use caudal_proto::peer;
 
 use super::event::{Boot, Now, Output, Reply, Seats, ShardMessage, Ticket};
 use super::partition::Life;
 use super::waiters::Awaited;
-use super::{Identity, Node, shard_of};
+use super::{Node, shard_of};
 use crate::consensus::Proposal;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId, Term, TopicId};
 use crate::log::{Entry, FRAME_HEADER_BYTES, Kind};
 use crate::refusal::Refusal;
-use crate::state::{Catalog, Command, Delta, LEVEL, PartitionPlacement, Plan, Request, Topic};
+use crate::state::{Catalog, Command, Delta, PartitionPlacement, Plan, Request, Topic};
 
 /// The topics, and how far they are applied.
 #[derive(Default)]
 pub(super) struct Control {
-    catalog: Catalog,
-    applied: Index,
+    pub(super) catalog: Catalog,
+    pub(super) applied: Index,
     applied_term: Term,
     /// The index that the newest snapshot contains.
     snapshot: Index,
     snapshot_asked: bool,
-    /// This broker's entry in the catalog is on its way.
-    registering: bool,
+    /// The last command that this broker proposed by itself.
+    pub(super) own_command: Index,
     told_number: bool,
     changed: bool,
 }
@@ -35,7 +34,7 @@ impl Node {
     /// The control log is open: the topics of the snapshot are there, the commands behind it follow as they commit.
     pub(super) fn control_opened(&mut self, boot: &Boot) -> Result<(), String> {
         let Some(control) = &mut self.control else { return Ok(()) };
-        control.registering = false;
+        control.own_command = Index(0);
         // A log that began elsewhere may end before what its snapshot contains.
         control.applied = boot.snapshot_index.max(boot.group.applied);
         control.snapshot = boot.snapshot_index.max(boot.group.start.first_index.prev());
@@ -56,8 +55,9 @@ impl Node {
             self.tell_deleted(&topic);
         }
         for topic in topics {
-            self.tell_shards(&topic, 0);
+            self.tell_shards(before.topic_by_id(topic.id).map(Arc::as_ref), &topic);
         }
+        self.members_changed();
         Ok(())
     }
 
@@ -82,7 +82,8 @@ impl Node {
         if self.node.is_none() {
             return Err(Refusal::LeaderNotReady);
         }
-        let nodes: Vec<NodeId> = control.catalog.members().map(|member| member.id).collect();
+        let takers = control.catalog.members().filter(|member| member.takes_replicas());
+        let nodes: Vec<NodeId> = takers.map(|member| member.id).collect();
         match control.catalog.plan(request, &self.options.defaults, &nodes) {
             Plan::Answer(reply) => Ok(Some(reply)),
             Plan::Propose { command, answered } => {
@@ -95,7 +96,7 @@ impl Node {
         }
     }
 
-    fn propose_command(&mut self, now: Now, command: &Command) -> Option<Index> {
+    pub(super) fn propose_command(&mut self, now: Now, command: &Command) -> Option<Index> {
         let partition = self.partitions.get_mut(&PartitionId::CONTROL)?;
         let Life::Live(live) = &mut partition.life else { return None };
         if !live.replica.is_ready_leader() {
@@ -136,19 +137,22 @@ impl Node {
 
     fn tell(&mut self, delta: Delta) {
         match delta {
-            Delta::Created(topic) => self.tell_shards(&topic, 0),
-            Delta::Grown { topic, first } => self.tell_shards(&topic, first as usize),
-            Delta::Configured(topic) => self.tell_shards(&topic, 0),
+            Delta::Created(topic) | Delta::Grown { topic, .. } | Delta::Configured(topic) => {
+                self.tell_shards(None, &topic);
+            }
+            Delta::Moved { topic, before, .. } => self.tell_shards(Some(&before), &topic),
             Delta::Deleted(topic) => self.tell_deleted(&topic),
             Delta::Registered(member) => {
                 if member.uuid == self.options.identity.node_uuid {
                     self.tell_own_number(member.id);
                 }
+                self.members_changed();
             }
+            Delta::Forgotten(_) => self.members_changed(),
         }
     }
 
-    fn tell_own_number(&mut self, id: NodeId) {
+    pub(super) fn tell_own_number(&mut self, id: NodeId) {
         let Some(control) = self.control.as_mut().filter(|control| !control.told_number) else { return };
         control.told_number = true;
         for shard in 0..self.options.shards {
@@ -157,22 +161,28 @@ impl Node {
         }
     }
 
-    /// Tells the shards of this broker what of a topic lives here, from a partition on.
-    fn tell_shards(&mut self, topic: &Topic, from: usize) {
+    /// Tells the shards of this broker what of a topic lives here, and what no longer does.
+    fn tell_shards(&mut self, before: Option<&Topic>, topic: &Topic) {
         // Where the control partition is, the brokers' own entries say.
         if topic.id == TopicId::CONTROL {
             return;
         }
         let here = self.options.identity.node;
-        for (partition, placement) in topic.placements().skip(from) {
-            let Some(seats) = seats(placement, here) else { continue };
-            let message = ShardMessage::Assign {
-                partition,
-                seats: Arc::new(seats),
-                config: Arc::clone(&topic.config),
-                topic: Arc::clone(&topic.name),
-            };
-            self.tell_shard(partition, message);
+        for (partition, placement) in topic.placements() {
+            let lived = before
+                .and_then(|before| before.partitions.get(partition.partition as usize))
+                .and_then(|placement| seats(placement, here));
+            let lives = seats(placement, here);
+            if let Some(gone) =
+                lived.filter(|lived| lives.as_ref().is_none_or(|lives| lives.here != lived.here))
+            {
+                self.tell_shard(partition, ShardMessage::Delete { partition, replica: gone.here });
+            }
+            if let Some(seats) = lives {
+                let (config, topic) = (Arc::clone(&topic.config), Arc::clone(&topic.name));
+                let message = ShardMessage::Assign { partition, seats: Arc::new(seats), config, topic };
+                self.tell_shard(partition, message);
+            }
         }
     }
 
@@ -190,9 +200,6 @@ impl Node {
         let shard = shard_of(partition, self.options.shards);
         self.outputs.push_back(Output::ToShard { shard, message });
     }
-
-    /// What other brokers say of the partitions that they lead.
-    pub(super) fn statuses(&mut self, _now: Now, _from: NodeId, _statuses: &[peer::PartitionStatus]) {}
 
     /// Says what the topics are, if they have changed: before it is published that the control partition is ready,
     /// from where on a topic that is not among them does not exist.
@@ -221,19 +228,12 @@ impl Node {
                 data: control.catalog.snapshot(),
             });
         }
-        let Identity { node_uuid, address, .. } = &self.options.identity;
-        match control.catalog.member_by_uuid(*node_uuid) {
-            Some(member) if member.address == *address => {
-                let id = member.id;
-                self.tell_own_number(id);
-            }
-            _ if ready && !control.registering => {
-                control.registering = true;
-                let command =
-                    Command::RegisterNode { uuid: *node_uuid, address: address.clone(), level: LEVEL };
-                self.propose_command(now, &command);
-            }
-            _ => {}
+        let uuid = self.options.identity.node_uuid;
+        if let Some(id) = control.catalog.member_by_uuid(uuid).map(|member| member.id) {
+            self.tell_own_number(id);
+        }
+        if ready {
+            self.lead_cluster(now);
         }
     }
 
@@ -256,13 +256,13 @@ impl Control {
 
 /// Where a partition's replicas are, as seen from a broker that has one of them.
 fn seats(placement: &PartitionPlacement, node: NodeId) -> Option<Seats> {
-    let here = placement.replicas.iter().find(|(home, _)| *home == node)?.1;
+    let here = placement.all().find(|(home, _)| *home == node)?.1;
     Some(Seats {
         here,
-        nodes: placement.replicas.iter().map(|(node, replica)| (*replica, *node)).collect(),
-        voters: placement.replicas.iter().map(|(_, replica)| *replica).collect(),
+        nodes: placement.all().map(|(node, replica)| (replica, node)).collect(),
+        voters: placement.wanted().iter().map(|(_, replica)| *replica).collect(),
         learners: Vec::new(),
-        original: true,
+        original: !placement.moved,
     })
 }
 

@@ -15,6 +15,7 @@
 //! * A batch is answered when it is as durable as its `acks` promise, and a duplicate not before its original.
 //! * A panic in one partition fails that partition's waiters and nothing else; it is opened again once.
 
+mod cluster;
 mod control;
 mod event;
 mod partition;
@@ -38,7 +39,7 @@ pub use peers::{producers_of, start_of, voters_of};
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
-use crate::limits::{ELECTION_TICKS, HAND_OVER_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
+use crate::limits::{HAND_OVER_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
 use crate::log::Kind;
 use crate::refusal::Refusal;
 use crate::state::{FIRST_CONTROL_REPLICA, FIRST_NODE, TopicConfig, TopicDefaults};
@@ -66,8 +67,17 @@ pub struct Identity {
     pub node: NodeId,
     /// Its replica of the control partition.
     pub control: ReplicaId,
-    /// The brokers that the cluster began with, by their replica of the control partition; none for one that joined.
-    pub founders: BTreeMap<ReplicaId, NodeId>,
+    /// The brokers that the cluster began with, in the order of their numbers; none where this one joined it later.
+    pub founders: Vec<Founder>,
+}
+
+/// A broker that its cluster began with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founder {
+    /// The identity in its data folder.
+    pub uuid: uuid::Uuid,
+    /// HOST:PORT of its peer listener.
+    pub peer_address: String,
 }
 
 impl Identity {
@@ -80,20 +90,7 @@ impl Identity {
             rack: None,
             node: FIRST_NODE,
             control: FIRST_CONTROL_REPLICA,
-            founders: BTreeMap::from([(FIRST_CONTROL_REPLICA, FIRST_NODE)]),
-        }
-    }
-
-    /// Where the control partition's replicas are, as far as this broker knows before it has applied anything.
-    fn control_seats(&self) -> Seats {
-        let mut nodes = self.founders.clone();
-        nodes.insert(self.control, self.node);
-        Seats {
-            here: self.control,
-            nodes,
-            voters: self.founders.keys().copied().collect(),
-            learners: Vec::new(),
-            original: self.founders.contains_key(&self.control),
+            founders: vec![Founder { uuid: node_uuid, peer_address: String::new() }],
         }
     }
 }
@@ -160,7 +157,7 @@ impl Node {
             options,
         };
         if node.control.is_some() {
-            let seats = Arc::new(node.options.identity.control_seats());
+            let seats = Arc::new(node.control_seats());
             node.assign(PartitionId::CONTROL, seats, Arc::new(TopicConfig::default()), "__control".into());
         }
         node
@@ -210,7 +207,7 @@ impl Node {
                 live.replica.compact(start.first_index);
             }),
             Input::Peer { from, message } => self.peer_message(now, from, message),
-            Input::Statuses { from, statuses } => self.statuses(now, from, &statuses),
+            Input::Statuses { statuses, .. } => self.statuses(now, &statuses),
             Input::PeerUp(node) => self.peer_up(node),
             Input::PeerDown(node) => self.peer_down(node),
             Input::Dropped { partition, replica } => self.dropped(partition, replica),
@@ -276,6 +273,7 @@ impl Node {
             }
         }
         if second {
+            self.announce();
             self.steer();
             for partition in self.partitions.values_mut() {
                 partition.note_commit();
@@ -347,12 +345,11 @@ impl Node {
         }
         let draw =
             crc32fast::hash(&[&id.to_bytes()[..], &seed.to_le_bytes(), &incarnation.to_le_bytes()].concat());
-        let ticks = ELECTION_TICKS + draw as usize % ELECTION_TICKS;
         self.guarded(now, id, |node| {
             if id == PartitionId::CONTROL {
                 node.control_opened(&boot)?;
             }
-            let mut live = Live::new(boot, ticks)?;
+            let mut live = Live::new(boot, u64::from(draw))?;
             live.replica.campaign_if_alone()?;
             if let Some(partition) = node.partitions.get_mut(&id) {
                 partition.life = Life::Live(Box::new(live));

@@ -161,13 +161,13 @@ impl Partition {
 }
 
 impl Live {
-    pub(super) fn new(boot: Boot, election_ticks: usize) -> Result<Live, String> {
+    pub(super) fn new(boot: Boot, seed: u64) -> Result<Live, String> {
         let producers = producers_at(boot.producers, boot.group.commit);
         let (voters_index, start) = (boot.voters_index, boot.group.start);
         let (log_start, written, commit) =
             (boot.group.start.log_start, boot.group.last_index, boot.group.commit);
         Ok(Live {
-            replica: Replica::new(raft_boot(boot.group), election_ticks)?,
+            replica: Replica::new(raft_boot(boot.group), seed)?,
             producers,
             waiters: Waiters::default(),
             log_start,

@@ -22,6 +22,9 @@ impl Node {
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         let known = partition.seats.nodes.get(&ReplicaId(message.from)) == Some(&from);
         let meant = partition.seats.here == ReplicaId(message.to);
+        if let Some(said) = message.announce {
+            return self.announced(now, id, from, said);
+        }
         let lives = matches!(partition.life, Life::Live(_));
         if !(known && meant && lives && is_whole(&message)) {
             return;

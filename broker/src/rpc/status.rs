@@ -40,6 +40,10 @@ fn classify(refusal: &Refusal) -> (Reason, Code, Advice) {
         Refusal::UnknownTopic { .. } => (Reason::UnknownTopic, Code::NotFound, Wrong),
         Refusal::UnknownTopicId { .. } => (Reason::UnknownTopicId, Code::NotFound, Wrong),
         Refusal::UnknownPartition { .. } => (Reason::UnknownPartition, Code::NotFound, Wrong),
+        Refusal::UnknownNode { .. } => (Reason::UnknownNode, Code::NotFound, Wrong),
+        Refusal::MoveUnderWay { .. } => (Reason::MoveUnderWay, Code::FailedPrecondition, Wrong),
+        Refusal::NoMove { .. } => (Reason::NoMove, Code::FailedPrecondition, Wrong),
+        Refusal::CannotRemove { .. } => (Reason::CannotRemoveNode, Code::FailedPrecondition, Wrong),
         Refusal::TopicExists { .. } => (Reason::TopicExists, Code::AlreadyExists, Wrong),
         Refusal::InvalidPartitions { .. } => (Reason::InvalidPartitions, Code::InvalidArgument, Wrong),
         Refusal::InvalidReplicas { .. } => (Reason::InvalidReplicas, Code::InvalidArgument, Wrong),
@@ -103,6 +107,10 @@ fn metadata(refusal: &Refusal) -> BTreeMap<&'static str, String> {
         Refusal::UnknownTopicId { id } => values([("id", id)]),
         Refusal::UnknownPartition { topic, partition } => {
             values([("topic", topic as &dyn ToString), ("partition", partition)])
+        }
+        Refusal::UnknownNode { node, .. } | Refusal::CannotRemove { node, .. } => values([("node", node)]),
+        Refusal::MoveUnderWay { partition } | Refusal::NoMove { partition } => {
+            values([("partition", partition)])
         }
         Refusal::InvalidPartitions { asked, .. } => values([("partitions", asked)]),
         Refusal::InvalidReplicas { asked, .. } => values([("replicas", asked)]),

@@ -4,7 +4,7 @@
 //! all shards.
 //!
 //! * `plan.rs`: a request, checked, becomes a command or an answer (`items.rs`: topic by topic; `bounds.rs`: in number);
-//! * `apply.rs`: a command changes the catalog;
+//! * `apply.rs`: a command changes the catalog (`cluster.rs`: brokers, and where replicas are);
 //! * `snapshot.rs`: the catalog as bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,7 @@ use super::topic::Topic;
 
 mod apply;
 mod bounds;
+mod cluster;
 mod items;
 mod plan;
 mod snapshot;
@@ -66,8 +67,19 @@ pub enum Delta {
     Configured(Arc<Topic>),
     /// A topic is no more; its id never comes back.
     Deleted(Arc<Topic>),
-    /// A broker is known, or its address or level has changed.
+    /// A broker is known, or what is known of it has changed.
     Registered(Member),
+    /// A broker is no more.
+    Forgotten(NodeId),
+    /// A partition's replicas shall be elsewhere, or are.
+    Moved {
+        /// The topic, as it is.
+        topic: Arc<Topic>,
+        /// The topic, as it was.
+        before: Arc<Topic>,
+        /// The partition.
+        partition: i32,
+    },
 }
 
 impl Default for Catalog {
@@ -159,7 +171,7 @@ impl Catalog {
     }
 
     fn count(&mut self, topic: &Topic, change: fn(u64, u64) -> u64) {
-        let replicas: usize = topic.partitions.iter().map(|partition| partition.replicas.len()).sum();
+        let replicas: usize = topic.partitions.iter().map(|partition| partition.all().count()).sum();
         self.partitions = change(self.partitions, topic.partitions.len() as u64);
         self.replicas = change(self.replicas, replicas as u64);
     }

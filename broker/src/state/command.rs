@@ -3,10 +3,10 @@
 //! A command carries resolved values, so that applying it looks nothing up. Bytes: `wire.rs`.
 
 use bytes::Bytes;
-use uuid::Uuid;
 
-use crate::ids::{NodeId, TopicId};
+use crate::ids::{NodeId, PartitionId, ReplicaId, TopicId};
 
+use super::member::NewMember;
 use super::topic_config::{ConfigValue, Values};
 
 #[cfg(test)]
@@ -41,14 +41,48 @@ pub enum Command {
     AddPartitions(Growth),
     /// Gives out a producer id.
     InitProducer,
-    /// Makes a broker known, or its address.
-    RegisterNode {
-        /// The identity in its data folder.
-        uuid: Uuid,
-        /// HOST:PORT of its gRPC listener.
-        address: String,
-        /// The newest level of commands that it knows.
-        level: u32,
+    /// The brokers that the cluster begins with, in the order of their numbers. Nothing where there is a broker.
+    Found {
+        /// The brokers.
+        members: Vec<NewMember>,
+    },
+    /// Makes a broker known, or what it says of itself.
+    RegisterNode(NewMember),
+    /// A partition's replicas shall be on these brokers.
+    StartMove {
+        /// Which.
+        partition: PartitionId,
+        /// The brokers, the preferred leader first.
+        to: Vec<NodeId>,
+    },
+    /// A partition's voters are those that it moves to. Nothing where it moves to others by now.
+    FinishMove {
+        /// Which.
+        partition: PartitionId,
+        /// The voters.
+        replicas: Vec<ReplicaId>,
+    },
+    /// A partition's replicas shall stay where they were.
+    CancelMove {
+        /// Which.
+        partition: PartitionId,
+    },
+    /// A broker gives its leaderships away, or takes some again.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Whether it does.
+        on: bool,
+    },
+    /// A broker's replicas shall go to others, and then it is taken out.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+    },
+    /// Takes out a broker that is being removed and has no replicas left.
+    Forget {
+        /// Which.
+        node: NodeId,
     },
 }
 

@@ -34,10 +34,11 @@ mod topic_wire;
 
 pub use catalog::{Catalog, Delta, FIRST_CONTROL_REPLICA, FIRST_NODE, SnapshotError};
 pub use command::{Alteration, Command, CommandError, Growth, LEVEL, NewPartitions, TopicSpec};
-pub use member::Member;
+pub use member::{Member, NewMember};
 pub use producers::{ProducerFrame, Producers, ProducersError, Verdict};
 pub use request::{
-    Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Reply, Request, TopicAlteration,
+    Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Registered, Reply, Request,
+    TopicAlteration,
 };
 pub use topic::{PartitionPlacement, Topic};
 pub use topic_config::{

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
-use crate::ids::{NodeId, TopicId};
+use crate::ids::{NodeId, ReplicaId, TopicId};
 use crate::refusal::Refusal;
 
 use super::command::Command;
+use super::member::NewMember;
 
 /// A request to the control partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +48,39 @@ pub enum Request {
         /// The id and epoch to go on from; without them it is a new id.
         continue_from: Option<(i64, i16)>,
     },
-    /// A broker makes itself known; also when its address has changed.
-    RegisterNode {
-        /// The identity in its data folder.
-        uuid: Uuid,
-        /// HOST:PORT of its gRPC listener, as clients reach it.
-        address: String,
+    /// A broker makes itself known; also when what it says of itself has changed.
+    RegisterNode(NewMember),
+    /// A partition's replicas shall be on other brokers.
+    MovePartition {
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The brokers, the preferred leader first.
+        to: Vec<NodeId>,
+        /// Checks everything, changes nothing.
+        validate_only: bool,
+    },
+    /// A partition's replicas shall stay where they were.
+    CancelMove {
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: i32,
+    },
+    /// A broker gives its leaderships away, or takes some again.
+    Drain {
+        /// Which.
+        node: NodeId,
+        /// Whether it does.
+        on: bool,
+    },
+    /// A broker's replicas shall go to others, and then it is taken out.
+    RemoveNode {
+        /// Which.
+        node: NodeId,
+        /// Checks everything, changes nothing.
+        validate_only: bool,
     },
 }
 
@@ -98,7 +124,18 @@ pub enum Reply {
     /// The producer's id and epoch.
     InitProducer(Result<(i64, i16), Refusal>),
     /// The broker's number.
-    RegisterNode(NodeId),
+    RegisterNode(Registered),
+    /// To requests whose answer says no more.
+    Done(Result<(), Refusal>),
+}
+
+/// A broker that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registered {
+    /// Its number.
+    pub node: NodeId,
+    /// Its replica of the control partition.
+    pub replica: ReplicaId,
 }
 
 /// A topic that was made, or would be.

@@ -28,6 +28,28 @@ pub struct Topic {
 pub struct PartitionPlacement {
     /// Node and replica id of each; the first is the one that leads where nothing speaks against it.
     pub replicas: Vec<(NodeId, ReplicaId)>,
+    /// What `replicas` shall be, while the partition moves.
+    pub moving: Option<Vec<(NodeId, ReplicaId)>>,
+    /// Whether it ever moved: then a replica that has no log yet is not one of those that it began with.
+    pub moved: bool,
+}
+
+impl PartitionPlacement {
+    /// Of a partition that is new.
+    pub fn new(replicas: Vec<(NodeId, ReplicaId)>) -> PartitionPlacement {
+        PartitionPlacement { replicas, moving: None, moved: false }
+    }
+
+    /// The replicas that shall vote: where it moves, those that it moves to.
+    pub fn wanted(&self) -> &[(NodeId, ReplicaId)] {
+        self.moving.as_deref().unwrap_or(&self.replicas)
+    }
+
+    /// Every replica that there is or shall be, each once.
+    pub fn all(&self) -> impl Iterator<Item = (NodeId, ReplicaId)> {
+        let new = self.moving.iter().flatten().filter(|other| !self.replicas.contains(other));
+        self.replicas.iter().chain(new).copied()
+    }
 }
 
 impl Topic {

@@ -2,21 +2,15 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::ids::{NodeId, ReplicaId, TopicId};
 use crate::refusal::Refusal;
 use crate::state::command::{Alteration, Command, Growth, TopicSpec};
-use crate::state::member::Member;
 use crate::state::request::{ConfigChange, CreatedTopic, DeletedTopic, Reply};
 use crate::state::topic::{PartitionPlacement, Topic};
 use crate::state::topic_config::{ConfigValue, TopicConfig, Values, check_against_replicas};
 
 use super::bounds::{check_growth, check_room};
-use super::{Catalog, Delta, FIRST_CONTROL_REPLICA};
-
-/// The name of the control partition's topic.
-const CONTROL: &str = "__control";
+use super::{Catalog, Delta};
 
 impl Catalog {
     /// Carries out a committed command. Deterministic. What may have changed since the command was planned is checked
@@ -40,8 +34,22 @@ impl Catalog {
                 self.next_producer += 1;
                 Reply::InitProducer(Ok((before, 0)))
             }
-            Command::RegisterNode { uuid, address, level } => {
-                Reply::RegisterNode(self.register(uuid, address, level, &mut deltas))
+            Command::Found { members } => {
+                self.found(members, &mut deltas);
+                Reply::Done(Ok(()))
+            }
+            Command::RegisterNode(member) => Reply::RegisterNode(self.register(member, &mut deltas)),
+            Command::StartMove { partition, to } => Reply::Done(self.start_move(partition, &to, &mut deltas)),
+            Command::FinishMove { partition, replicas } => {
+                self.finish_move(partition, &replicas, &mut deltas);
+                Reply::Done(Ok(()))
+            }
+            Command::CancelMove { partition } => Reply::Done(self.cancel_move(partition, &mut deltas)),
+            Command::Drain { node, on } => Reply::Done(self.drain(node, on, &mut deltas)),
+            Command::RemoveNode { node } => Reply::Done(self.remove_node(node, &mut deltas)),
+            Command::Forget { node } => {
+                self.forget(node, &mut deltas);
+                Reply::Done(Ok(()))
             }
         };
         if !deltas.is_empty() || self.next_producer != before {
@@ -121,24 +129,6 @@ impl Catalog {
         Ok(count)
     }
 
-    fn register(&mut self, uuid: Uuid, address: String, level: u32, deltas: &mut Vec<Delta>) -> NodeId {
-        let known = self.member_by_uuid(uuid);
-        let id = known.map_or(self.next_node, |member| member.id);
-        let member = Member { id, uuid, address, level };
-        if known != Some(&member) {
-            if id == self.next_node {
-                self.next_node = NodeId(id.0 + 1);
-            }
-            Arc::make_mut(&mut self.members).insert(id, member.clone());
-            deltas.push(Delta::Registered(member));
-        }
-        if self.topic_by_id(TopicId::CONTROL).is_none() {
-            self.put(Arc::new(control_topic(id)));
-            self.next_replica = ReplicaId(FIRST_CONTROL_REPLICA.0 + 1);
-        }
-        id
-    }
-
     /// The topic, if it is still the one that was meant.
     fn still(&self, name: &str, id: TopicId) -> Result<Arc<Topic>, Refusal> {
         match self.topic_by_id(id) {
@@ -160,8 +150,8 @@ impl Catalog {
             self.next_replica = ReplicaId(id.0 + 1);
             id
         };
-        let mut placed = |nodes: Vec<NodeId>| PartitionPlacement {
-            replicas: nodes.into_iter().map(|node| (node, next())).collect(),
+        let mut placed = |nodes: Vec<NodeId>| {
+            PartitionPlacement::new(nodes.into_iter().map(|node| (node, next())).collect())
         };
         partitions.into_iter().map(&mut placed).collect()
     }
@@ -208,16 +198,4 @@ pub(super) fn changes(before: &Values, after: &Values) -> Vec<ConfigChange> {
 
 fn each<T, R>(items: Vec<T>, apply: impl FnMut(T) -> R) -> Vec<R> {
     items.into_iter().map(apply).collect()
-}
-
-/// The control partition's topic, on the broker that a cluster begins with.
-fn control_topic(node: NodeId) -> Topic {
-    Topic {
-        id: TopicId::CONTROL,
-        name: CONTROL.into(),
-        partitions: vec![PartitionPlacement { replicas: vec![(node, FIRST_CONTROL_REPLICA)] }],
-        config: Arc::default(),
-        values: Values::new(),
-        internal: true,
-    }
 }

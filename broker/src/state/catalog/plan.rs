@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use caudal_proto::name::TopicName;
-use uuid::Uuid;
 
-use crate::ids::{NodeId, TopicId};
+use crate::ids::{NodeId, PartitionId, TopicId};
 use crate::refusal::Refusal;
-use crate::state::command::{Alteration, Command, Growth, LEVEL, TopicSpec};
+use crate::state::command::{Alteration, Command, Growth, TopicSpec};
+use crate::state::member::NewMember;
 use crate::state::request::{
-    Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Reply, Request, TopicAlteration,
+    Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Registered, Reply, Request,
+    TopicAlteration,
 };
 use crate::state::topic::Topic;
 use crate::state::topic_config::{self, ConfigSource, ConfigValue, TopicConfig};
@@ -44,7 +45,25 @@ impl Catalog {
                 }
             }
             Request::InitProducer { continue_from } => self.plan_producer(continue_from),
-            Request::RegisterNode { uuid, address } => self.plan_registration(uuid, address),
+            Request::RegisterNode(member) => self.plan_registration(member),
+            Request::MovePartition { topic, partition, to, validate_only } => {
+                self.plan_move(&topic, partition, to, validate_only).unwrap_or_else(refuse)
+            }
+            Request::CancelMove { topic, partition } => {
+                self.plan_cancel(&topic, partition).unwrap_or_else(refuse)
+            }
+            Request::Drain { node, on } => match self.known_member(node) {
+                Ok(member) if member.draining == on => done(),
+                Ok(_) => propose(Command::Drain { node, on }),
+                Err(refusal) => refuse(refusal),
+            },
+            Request::RemoveNode { node, validate_only } => {
+                match self.known_member(node).and_then(|_| self.check_removal(node)) {
+                    Ok(()) if validate_only => done(),
+                    Ok(()) => propose(Command::RemoveNode { node }),
+                    Err(refusal) => refuse(refusal),
+                }
+            }
         }
     }
 
@@ -187,12 +206,41 @@ impl Catalog {
         }
     }
 
-    fn plan_registration(&self, uuid: Uuid, address: String) -> Plan {
-        match self.member_by_uuid(uuid) {
-            Some(member) if member.address == address && member.level == LEVEL => {
-                Plan::Answer(Reply::RegisterNode(member.id))
+    fn plan_registration(&self, said: NewMember) -> Plan {
+        match self.member_by_uuid(said.uuid) {
+            Some(member) if member.is(&said) => {
+                Plan::Answer(Reply::RegisterNode(Registered { node: member.id, replica: member.control }))
             }
-            _ => propose(Command::RegisterNode { uuid, address, level: LEVEL }),
+            _ => propose(Command::RegisterNode(said)),
+        }
+    }
+
+    fn plan_move(
+        &self,
+        topic: &str,
+        partition: i32,
+        to: Vec<NodeId>,
+        validate_only: bool,
+    ) -> Result<Plan, Refusal> {
+        let id = PartitionId { topic: self.changeable(topic)?.id, partition };
+        let placement = self.placement(id)?;
+        let named = format!("{topic}:{partition}");
+        if placement.moving.is_some() {
+            return Err(Refusal::MoveUnderWay { partition: named });
+        }
+        self.check_targets(&to)?;
+        if placement.replicas.iter().map(|(node, _)| *node).eq(to.iter().copied()) {
+            let why = format!("the replicas of {named} are on these brokers, in this order");
+            return Err(Refusal::InvalidArgument { field: "to".into(), why });
+        }
+        Ok(if validate_only { done() } else { propose(Command::StartMove { partition: id, to }) })
+    }
+
+    fn plan_cancel(&self, topic: &str, partition: i32) -> Result<Plan, Refusal> {
+        let id = PartitionId { topic: self.changeable(topic)?.id, partition };
+        match self.placement(id)?.moving {
+            Some(_) => Ok(propose(Command::CancelMove { partition: id })),
+            None => Err(Refusal::NoMove { partition: format!("{topic}:{partition}") }),
         }
     }
 
@@ -211,6 +259,14 @@ struct Change {
     /// `None` where every value is there already.
     command: Option<Alteration>,
     told: Vec<ConfigChange>,
+}
+
+fn done() -> Plan {
+    Plan::Answer(Reply::Done(Ok(())))
+}
+
+fn refuse(refusal: Refusal) -> Plan {
+    Plan::Answer(Reply::Done(Err(refusal)))
 }
 
 fn propose(command: Command) -> Plan {

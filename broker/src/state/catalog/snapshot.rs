@@ -69,6 +69,16 @@ struct WireMember {
     address: String,
     #[prost(uint32, tag = "4")]
     level: u32,
+    #[prost(string, tag = "5")]
+    peer_address: String,
+    #[prost(string, optional, tag = "6")]
+    rack: Option<String>,
+    #[prost(uint64, tag = "7")]
+    control: u64,
+    #[prost(bool, tag = "8")]
+    draining: bool,
+    #[prost(bool, tag = "9")]
+    removing: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -92,6 +102,13 @@ struct WirePartition {
     nodes: Vec<i32>,
     #[prost(uint64, repeated, tag = "2")]
     replicas: Vec<u64>,
+    /// Of the placement it moves to; none where it does not move.
+    #[prost(int32, repeated, tag = "3")]
+    new_nodes: Vec<i32>,
+    #[prost(uint64, repeated, tag = "4")]
+    new_replicas: Vec<u64>,
+    #[prost(bool, tag = "5")]
+    moved: bool,
 }
 
 impl Catalog {
@@ -145,18 +162,37 @@ fn write_member(member: &Member) -> WireMember {
         uuid: member.uuid.as_bytes().to_vec(),
         address: member.address.clone(),
         level: member.level,
+        peer_address: member.peer_address.clone(),
+        rack: member.rack.clone(),
+        control: member.control.0,
+        draining: member.draining,
+        removing: member.removing,
     }
 }
 
 fn read_member(wire: WireMember) -> Option<(NodeId, Member)> {
     let id = NodeId(wire.id);
-    Some((id, Member { id, uuid: read_uuid(&wire.uuid)?, address: wire.address, level: wire.level }))
+    let member = Member {
+        id,
+        uuid: read_uuid(&wire.uuid)?,
+        address: wire.address,
+        peer_address: wire.peer_address,
+        rack: wire.rack,
+        level: wire.level,
+        control: ReplicaId(wire.control),
+        draining: wire.draining,
+        removing: wire.removing,
+    };
+    Some((id, member))
 }
 
 fn write_topic(topic: &Topic) -> WireTopic {
     let write = |partition: &PartitionPlacement| WirePartition {
         nodes: partition.replicas.iter().map(|(node, _)| node.0).collect(),
         replicas: partition.replicas.iter().map(|(_, replica)| replica.0).collect(),
+        new_nodes: partition.moving.iter().flatten().map(|(node, _)| node.0).collect(),
+        new_replicas: partition.moving.iter().flatten().map(|(_, replica)| replica.0).collect(),
+        moved: partition.moved,
     };
     WireTopic {
         id: write_id(topic.id),
@@ -169,9 +205,15 @@ fn write_topic(topic: &Topic) -> WireTopic {
 
 fn read_topic(wire: WireTopic) -> Option<Topic> {
     let read = |partition: WirePartition| {
-        let WirePartition { nodes, replicas } = partition;
-        (nodes.len() == replicas.len() && !nodes.is_empty()).then(|| PartitionPlacement {
-            replicas: nodes.into_iter().map(NodeId).zip(replicas.into_iter().map(ReplicaId)).collect(),
+        let WirePartition { nodes, replicas, new_nodes, new_replicas, moved } = partition;
+        let fits = nodes.len() == replicas.len() && new_nodes.len() == new_replicas.len();
+        let pairs = |nodes: Vec<i32>, replicas: Vec<u64>| -> Vec<(NodeId, ReplicaId)> {
+            nodes.into_iter().map(NodeId).zip(replicas.into_iter().map(ReplicaId)).collect()
+        };
+        (fits && !nodes.is_empty()).then(|| PartitionPlacement {
+            replicas: pairs(nodes, replicas),
+            moving: Some(pairs(new_nodes, new_replicas)).filter(|new| !new.is_empty()),
+            moved,
         })
     };
     let values = read_values(wire.values)?;

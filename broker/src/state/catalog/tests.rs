@@ -6,13 +6,29 @@ use uuid::Uuid;
 
 use super::*;
 use crate::refusal::Refusal;
+use crate::state::LEVEL;
 use crate::state::command::Command;
-use crate::state::request::{CreatedTopic, DeletedTopic, NewTopic, Plan, Reply, Request, TopicAlteration};
+use crate::state::member::NewMember;
+use crate::state::request::{
+    CreatedTopic, DeletedTopic, NewTopic, Plan, Registered, Reply, Request, TopicAlteration,
+};
 use crate::state::topic_defaults::TopicDefaults;
 
 mod bad_input;
+mod cluster;
 mod configuration;
 mod topics;
+
+/// What a broker says of itself.
+fn said(uuid: u128, address: &str) -> NewMember {
+    NewMember {
+        uuid: Uuid::from_u128(uuid),
+        address: address.to_owned(),
+        peer_address: address.replace("7171", "7172"),
+        rack: None,
+        level: LEVEL,
+    }
+}
 
 /// A catalog with so many brokers, the way a leader uses it.
 struct Control {
@@ -26,14 +42,13 @@ impl Control {
         let mut control =
             Control { catalog: Catalog::default(), defaults: TopicDefaults::default(), drawn: 100 };
         for broker in 1..=count {
-            let address = format!("host{broker}:7171");
-            control.ask(Request::RegisterNode { uuid: Uuid::from_u128(broker), address });
+            control.ask(Request::RegisterNode(said(broker, &format!("host{broker}:7171"))));
         }
         control
     }
 
     fn nodes(&self) -> Vec<NodeId> {
-        self.catalog.members().map(|member| member.id).collect()
+        self.catalog.members().filter(|member| member.takes_replicas()).map(|member| member.id).collect()
     }
 
     fn plan(&self, request: Request) -> Plan {

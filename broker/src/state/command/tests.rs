@@ -1,6 +1,7 @@
 //! Commands as bytes: there and back, and what must be an error.
 
 use prost::Message;
+use uuid::Uuid;
 
 use super::*;
 use crate::state::topic_config::ConfigSource;
@@ -36,8 +37,29 @@ fn one_of_each() -> Vec<Command> {
         Command::AlterTopics { topics: vec![alteration] },
         Command::AddPartitions(Growth { id: id(9), name: "c".into(), partitions }),
         Command::InitProducer,
-        Command::RegisterNode { uuid: Uuid::from_u128(3), address: "h:1".into(), level: 1 },
+        Command::RegisterNode(member()),
+        Command::Found { members: vec![member(), NewMember { rack: Some("r".into()), ..member() }] },
+        Command::StartMove { partition: place(), to: vec![NodeId(2), NodeId(1)] },
+        Command::FinishMove { partition: place(), replicas: vec![ReplicaId(9)] },
+        Command::CancelMove { partition: place() },
+        Command::Drain { node: NodeId(3), on: true },
+        Command::RemoveNode { node: NodeId(3) },
+        Command::Forget { node: NodeId(3) },
     ]
+}
+
+fn member() -> NewMember {
+    NewMember {
+        uuid: Uuid::from_u128(3),
+        address: "h:1".into(),
+        peer_address: String::new(),
+        rack: None,
+        level: 1,
+    }
+}
+
+fn place() -> PartitionId {
+    PartitionId { topic: id(9), partition: 4 }
 }
 
 #[test]
@@ -49,7 +71,7 @@ fn every_command_comes_back_from_its_bytes() {
 
 #[test]
 fn the_bytes_of_the_first_level_stay_what_they_are() {
-    let register = Command::RegisterNode { uuid: Uuid::from_u128(3), address: "h:1".into(), level: 1 };
+    let register = Command::RegisterNode(member());
     let mut expected = vec![8, 1, 58, 25, 10, 16];
     expected.extend(Uuid::from_u128(3).as_bytes());
     expected.extend([18, 3, b'h', b':', b'1', 24, 1]);

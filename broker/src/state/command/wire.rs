@@ -7,13 +7,16 @@ use crate::state::topic_wire::{
     WireNodes, WireValue, read_id, read_nodes, read_uuid, read_values, write_id, write_nodes, write_values,
 };
 
+use crate::ids::{NodeId, PartitionId, ReplicaId};
+use crate::state::member::NewMember;
+
 use super::{Alteration, Command, CommandError, Growth, LEVEL, NewPartitions, TopicSpec};
 
 #[derive(Clone, PartialEq, Message)]
 struct WireCommand {
     #[prost(uint32, tag = "1")]
     level: u32,
-    #[prost(oneof = "WireKind", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "WireKind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
     kind: Option<WireKind>,
 }
 
@@ -30,7 +33,21 @@ enum WireKind {
     #[prost(message, tag = "6")]
     InitProducer(WireInitProducer),
     #[prost(message, tag = "7")]
-    RegisterNode(WireRegister),
+    RegisterNode(WireNewMember),
+    #[prost(message, tag = "8")]
+    Found(WireFound),
+    #[prost(message, tag = "9")]
+    StartMove(WireMove),
+    #[prost(message, tag = "10")]
+    FinishMove(WireMove),
+    #[prost(message, tag = "11")]
+    CancelMove(WireMove),
+    #[prost(message, tag = "12")]
+    Drain(WireNode),
+    #[prost(message, tag = "13")]
+    RemoveNode(WireNode),
+    #[prost(message, tag = "14")]
+    Forget(WireNode),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -70,13 +87,54 @@ struct WireTopic {
 struct WireInitProducer {}
 
 #[derive(Clone, PartialEq, Message)]
-struct WireRegister {
+struct WireNewMember {
     #[prost(bytes = "vec", tag = "1")]
     uuid: Vec<u8>,
     #[prost(string, tag = "2")]
     address: String,
     #[prost(uint32, tag = "3")]
     level: u32,
+    #[prost(string, tag = "4")]
+    peer_address: String,
+    #[prost(string, optional, tag = "5")]
+    rack: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireFound {
+    #[prost(message, repeated, tag = "1")]
+    members: Vec<WireNewMember>,
+}
+
+/// A partition, and where it moves to: nodes at the start, replicas at the end.
+#[derive(Clone, PartialEq, Message)]
+struct WireMove {
+    #[prost(bytes = "vec", tag = "1")]
+    topic: Vec<u8>,
+    #[prost(int32, tag = "2")]
+    partition: i32,
+    #[prost(int32, repeated, tag = "3")]
+    nodes: Vec<i32>,
+    #[prost(uint64, repeated, tag = "4")]
+    replicas: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireNode {
+    #[prost(int32, tag = "1")]
+    node: i32,
+    #[prost(bool, tag = "2")]
+    on: bool,
+}
+
+impl WireMove {
+    fn of(partition: PartitionId) -> WireMove {
+        WireMove { topic: write_id(partition.topic), partition: partition.partition, ..WireMove::default() }
+    }
+
+    fn partition(&self) -> Result<PartitionId, CommandError> {
+        Ok(PartitionId { topic: read_id(&self.topic).ok_or(ID)?, partition: self.partition })
+    }
 }
 
 pub(super) fn encode(command: &Command) -> Bytes {
@@ -103,11 +161,22 @@ pub(super) fn encode(command: &Command) -> Bytes {
             values: Vec::new(),
         }),
         Command::InitProducer => WireKind::InitProducer(WireInitProducer {}),
-        Command::RegisterNode { uuid, address, level } => WireKind::RegisterNode(WireRegister {
-            uuid: uuid.as_bytes().to_vec(),
-            address: address.clone(),
-            level: *level,
+        Command::RegisterNode(member) => WireKind::RegisterNode(write_member(member)),
+        Command::Found { members } => {
+            WireKind::Found(WireFound { members: members.iter().map(write_member).collect() })
+        }
+        Command::StartMove { partition, to } => WireKind::StartMove(WireMove {
+            nodes: to.iter().map(|node| node.0).collect(),
+            ..WireMove::of(*partition)
         }),
+        Command::FinishMove { partition, replicas } => WireKind::FinishMove(WireMove {
+            replicas: replicas.iter().map(|replica| replica.0).collect(),
+            ..WireMove::of(*partition)
+        }),
+        Command::CancelMove { partition } => WireKind::CancelMove(WireMove::of(*partition)),
+        Command::Drain { node, on } => WireKind::Drain(WireNode { node: node.0, on: *on }),
+        Command::RemoveNode { node } => WireKind::RemoveNode(WireNode { node: node.0, on: false }),
+        Command::Forget { node } => WireKind::Forget(WireNode { node: node.0, on: false }),
     };
     WireCommand { level: LEVEL, kind: Some(kind) }.encode_to_vec().into()
 }
@@ -134,12 +203,34 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Command, CommandError> {
             partitions: read_placed(topic.partitions)?,
         }),
         WireKind::InitProducer(WireInitProducer {}) => Command::InitProducer,
-        WireKind::RegisterNode(WireRegister { uuid, address, level }) => Command::RegisterNode {
-            uuid: read_uuid(&uuid).ok_or(CommandError::Field { field: "node uuid" })?,
-            address,
-            level,
+        WireKind::RegisterNode(member) => Command::RegisterNode(read_member(member)?),
+        WireKind::Found(WireFound { members }) => {
+            Command::Found { members: members.into_iter().map(read_member).collect::<Result<_, _>>()? }
+        }
+        WireKind::StartMove(wire) => Command::StartMove {
+            partition: wire.partition()?,
+            to: wire.nodes.into_iter().map(NodeId).collect(),
         },
+        WireKind::FinishMove(wire) => Command::FinishMove {
+            partition: wire.partition()?,
+            replicas: wire.replicas.into_iter().map(ReplicaId).collect(),
+        },
+        WireKind::CancelMove(wire) => Command::CancelMove { partition: wire.partition()? },
+        WireKind::Drain(WireNode { node, on }) => Command::Drain { node: NodeId(node), on },
+        WireKind::RemoveNode(WireNode { node, .. }) => Command::RemoveNode { node: NodeId(node) },
+        WireKind::Forget(WireNode { node, .. }) => Command::Forget { node: NodeId(node) },
     })
+}
+
+fn write_member(member: &NewMember) -> WireNewMember {
+    let NewMember { uuid, address, peer_address, rack, level } = member.clone();
+    WireNewMember { uuid: uuid.as_bytes().to_vec(), address, level, peer_address, rack }
+}
+
+fn read_member(wire: WireNewMember) -> Result<NewMember, CommandError> {
+    let WireNewMember { uuid, address, level, peer_address, rack } = wire;
+    let uuid = read_uuid(&uuid).ok_or(CommandError::Field { field: "node uuid" })?;
+    Ok(NewMember { uuid, address, peer_address, rack, level })
 }
 
 const ID: CommandError = CommandError::Field { field: "topic id" };

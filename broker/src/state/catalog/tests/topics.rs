@@ -171,14 +171,15 @@ fn partitions_added_at_once_do_not_pass_the_limit() {
 fn brokers_are_numbered_from_one_and_known_by_their_folder() {
     let mut control = Control::with_brokers(2);
     assert_eq!(control.nodes(), [NodeId(1), NodeId(2)]);
-    let register =
-        |uuid, address: &str| Request::RegisterNode { uuid: Uuid::from_u128(uuid), address: address.into() };
-    assert_eq!(control.ask_in_vain(register(2, "host2:7171")), Reply::RegisterNode(NodeId(2)));
+    let register = |uuid, address: &str| Request::RegisterNode(said(uuid, address));
+    let known =
+        |node, replica| Reply::RegisterNode(Registered { node: NodeId(node), replica: ReplicaId(replica) });
+    assert_eq!(control.ask_in_vain(register(2, "host2:7171")), known(2, 2));
     let (reply, deltas) = control.ask(register(2, "moved:7171"));
-    assert_eq!(reply, Reply::RegisterNode(NodeId(2)));
+    assert_eq!(reply, known(2, 2));
     assert_eq!(deltas, [Delta::Registered(control.catalog.member(NodeId(2)).unwrap().clone())]);
     assert_eq!(control.catalog.member(NodeId(2)).unwrap().address, "moved:7171");
-    assert_eq!(control.ask(register(9, "h:1")).0, Reply::RegisterNode(NodeId(3)));
+    assert_eq!(control.ask(register(9, "h:1")).0, known(3, 3));
     assert_eq!(control.catalog.level(), crate::state::LEVEL);
 }
 
@@ -187,7 +188,8 @@ fn the_control_topic_is_there_from_the_first_broker_on() {
     let control = Control::with_brokers(2);
     let topic = control.catalog.topic_by_id(TopicId::CONTROL).unwrap();
     assert!(topic.internal && &*topic.name == "__control");
-    assert_eq!(topic.partitions[0].replicas, [(FIRST_NODE, FIRST_CONTROL_REPLICA)]);
+    let second = (NodeId(2), ReplicaId(2));
+    assert_eq!(topic.partitions[0].replicas, [(FIRST_NODE, FIRST_CONTROL_REPLICA), second]);
     assert_eq!(Catalog::default().topics().len(), 0);
     assert_eq!(Catalog::default().level(), 0);
 }
