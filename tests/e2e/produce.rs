@@ -96,7 +96,7 @@ async fn one_item_refused_leaves_the_others() {
         Reason::UnknownPartition,
         Reason::InvalidArgument,
         Reason::InvalidArgument,
-        Reason::InvalidArgument,
+        Reason::InvalidRecordCount,
         Reason::InternalTopic,
         Reason::Unspecified,
     ];
