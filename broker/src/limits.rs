@@ -155,6 +155,95 @@ pub const READS_WAITING_MAX: usize = 1024;
 /// Bytes of entries in one message to a peer.
 pub const PEER_MESSAGE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// One frame from a peer. The largest message is a snapshot with [`PRODUCERS_PER_PARTITION_MAX`] producers and
+/// [`PRODUCER_BATCHES_REMEMBERED`] batches of each; one with [`PEER_MESSAGE_BYTES_MAX`] of entries and a batch of
+/// [`BATCH_BYTES_CEILING`] fits three times.
+pub const PEER_FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// One frame of votes, heartbeats, answers and statuses.
+pub const PEER_CONTROL_FRAME_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// An envelope that has so many bytes is closed, and the next message begins another one.
+pub const PEER_ENVELOPE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages of one envelope, and as many statuses: each costs some hundred bytes where it is decoded.
+pub const PEER_ENVELOPE_MESSAGES_MAX: usize = 32 * 1024;
+
+/// Entries of one envelope.
+pub const PEER_ENVELOPE_ENTRIES_MAX: usize = 256 * 1024;
+
+/// Batches of producers in one envelope: those of one snapshot.
+pub const PEER_ENVELOPE_PRODUCERS_MAX: usize = PRODUCERS_PER_PARTITION_MAX * PRODUCER_BATCHES_REMEMBERED;
+
+/// Bytes of one envelope that are lists of replicas: a byte of them becomes eight.
+pub const PEER_ENVELOPE_LIST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Envelopes of one shard and class that wait for one peer's connection.
+pub const PEER_QUEUE_ENVELOPES: usize = 1024;
+
+/// Bytes of entries and snapshots, each, of one shard that wait for one peer's connection.
+pub const PEER_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of votes, heartbeats, answers and statuses of one shard that wait for one peer's connection.
+pub const PEER_CONTROL_QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of entries and snapshots from peers that lie undelivered at one shard; what sends them is not read further
+/// meanwhile.
+pub const PEER_BACKLOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Bytes of votes, heartbeats, answers and statuses that lie undelivered at one shard; more are dropped, since who
+/// lives must be heard.
+pub const PEER_CONTROL_BACKLOG_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// A control connection says nothing for so long at most.
+pub const PEER_PULSE_MS: u64 = 100;
+
+/// A broker that was not heard for so long is down.
+pub const PEER_SILENCE_MS: u64 = 300;
+
+/// The time between two looks for silent brokers.
+pub const PEER_CHECK_MS: u64 = 50;
+
+/// A second process with one identity is refused if the first was heard within this.
+pub const PEER_TWIN_MS: u64 = 1_000;
+
+/// The first and the longest pause before a broker is connected to again.
+pub const PEER_BACKOFF_MS: std::ops::RangeInclusive<u64> = 50..=1_000;
+
+/// How long a connection to a broker may take to be made.
+pub const PEER_CONNECT_MS: u64 = 1_000;
+
+/// How long the hello, and its answer, may take.
+pub const PEER_HELLO_MS: u64 = 2_000;
+
+/// A hello, and its answer.
+pub const PEER_HELLO_BYTES_MAX: usize = 4 * 1024;
+
+/// A connection between brokers whose bytes are not acknowledged, or not taken, for so long is closed.
+pub const PEER_UNACKED_MS: u32 = 5_000;
+
+/// Connections to the peer listener that have not said hello. The oldest is closed for the next one: a broker says
+/// hello at once.
+pub const PEER_HANDSHAKES_MAX: usize = 128;
+
+/// Connections from brokers of the cluster: for each of them one of every shard and class.
+pub const PEER_CONNECTIONS_MAX: usize = 2048;
+
+/// Brokers that are known by their own words only, until the catalog names them.
+pub const PEERS_INTRODUCED_MAX: usize = 64;
+
+/// Connections of brokers that look for their cluster.
+pub const PEER_QUESTIONERS_MAX: usize = 64;
+
+/// A question, and its answer.
+pub const PEER_QUESTION_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection for questions that asks nothing for so long is closed.
+pub const PEER_QUESTION_WAIT_MS: u64 = 10_000;
+
+/// How long the answer to a question may take: the control partition may have to commit first.
+pub const PEER_ANSWER_MS: u64 = 10_000;
+
 /// Append messages to one peer of one partition that are not answered yet.
 pub const PEER_MESSAGES_IN_FLIGHT: usize = 64;
 

@@ -155,6 +155,9 @@ impl EventLoop {
                 Mail::Message(message) => self.parts.shard.handle(now, ShardInput::Message(message)),
                 Mail::Input(input) => self.parts.shard.handle(now, input),
                 Mail::Wake(view) => view.wake(self.parts.id),
+                Mail::Peer(event) => {
+                    tracing::debug!(?event, "no partition of this broker has replicas elsewhere")
+                }
             }
         }
         if std::mem::take(&mut self.ticked) {

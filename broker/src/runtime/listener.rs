@@ -16,9 +16,7 @@ const BACKLOG: i32 = 4096;
 /// # Errors
 /// What the system says; `AddrInUse` when somebody else listens there.
 pub fn listen(address: SocketAddr, shards: u32) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
-    let first = socket(address)?;
-    first.bind(&address.into())?;
-    let bound = first.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))?;
+    let (bound, first) = bind(address)?;
     first.set_reuse_port(shards > 1)?;
     first.listen(BACKLOG)?;
     let mut listeners = vec![TcpListener::from(first)];
@@ -30,6 +28,24 @@ pub fn listen(address: SocketAddr, shards: u32) -> io::Result<(SocketAddr, Vec<T
         listeners.push(next.into());
     }
     Ok((bound, listeners))
+}
+
+/// Listens on `address` with one socket. Port 0 takes a free port.
+///
+/// # Errors
+/// What the system says; `AddrInUse` when somebody else listens there.
+pub fn listen_alone(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let (bound, socket) = bind(address)?;
+    socket.listen(BACKLOG)?;
+    Ok((bound, socket.into()))
+}
+
+fn bind(address: SocketAddr) -> io::Result<(SocketAddr, Socket)> {
+    let socket = socket(address)?;
+    socket.bind(&address.into())?;
+    let bound =
+        socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))?;
+    Ok((bound, socket))
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {

@@ -24,6 +24,7 @@ pub mod listener;
 pub mod mailbox;
 pub mod open_files;
 pub mod partition_view;
+pub mod peers;
 pub mod readers;
 pub mod shard;
 pub mod stalls;
