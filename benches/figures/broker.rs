@@ -31,7 +31,8 @@ impl Broker {
         let log = File::options().create(true).append(true).open(data.with_extension("log"))?;
         let began = clock::now();
         let mut child = Command::new(caudal)
-            .args(["serve", "--set", "grpc.listen=127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--set", "grpc.listen=127.0.0.1:0", "--set", "peer.listen=127.0.0.1:0"])
+            .arg("--data-dir")
             .arg(data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

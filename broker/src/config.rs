@@ -140,6 +140,11 @@ impl Config {
     pub fn grpc_address(&self, bound: SocketAddr) -> String {
         self.grpc_advertise.clone().unwrap_or_else(|| bound.to_string())
     }
+
+    /// HOST:PORT that other brokers are told, where the peer listener is bound to `bound`.
+    pub fn peer_address(&self, bound: SocketAddr) -> String {
+        self.peer_advertise.clone().unwrap_or_else(|| bound.to_string())
+    }
 }
 
 /// A configuration as far as it is read.

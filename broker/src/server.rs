@@ -1,11 +1,12 @@
 //! A broker from its configuration to its end: opens the folder, recovers the logs, starts the threads, serves, stops.
 //!
 //! ```text
-//!   folder locked ─▶ port bound ─▶ meta log ─▶ every log recovered ─▶ threads ─▶ control partition leads, all opened
+//!   folder locked ─▶ ports bound ─▶ meta log ─▶ every log recovered ─▶ threads ─▶ control partition leads, all opened
 //!                                                                                          │ ready
 //!   exit ◀─ last marks synced ◀─ shards drained ◀─ streams ended ◀─ no new connections ◀───┘ asked to stop
 //! ```
 
+mod peers;
 mod recovery;
 mod shards;
 
@@ -23,17 +24,19 @@ use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, MetaLog, meta};
 use crate::rpc::{About, SERVICES};
 use crate::runtime::clock::Clock;
 use crate::runtime::life::{Life, Phase};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::peers::Transport;
 use crate::runtime::readers::Readers;
 use crate::runtime::views::Views;
 use crate::runtime::{listener, open_files};
-use shards::Shards;
+use shards::{Listeners, Shards};
 
 /// What a broker that accepts requests says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {
     /// HOST:PORT of the gRPC listener, with the real port.
     pub grpc: String,
-    /// The peer listener; `off` while a broker is always alone.
+    /// The peer listener, with the real port.
     pub peer: String,
     /// The HTTP listener; `off` while there is nothing to read on it.
     pub http: String,
@@ -49,9 +52,11 @@ pub enum ServeError {
     /// The data folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The listener cannot be bound.
-    #[error("cannot listen on {address} (grpc.listen): {source}")]
+    /// A listener cannot be bound.
+    #[error("cannot listen on {address} ({key}): {source}")]
     Bind {
+        /// The key that says where.
+        key: &'static str,
         /// Where.
         address: SocketAddr,
         /// What the system said; `AddrInUse` when another process listens there.
@@ -82,11 +87,16 @@ pub fn run(
     let files = open_files::raise();
     let folder = Folder::open(&config.data_dir, Uuid::new_v4(), Uuid::new_v4())?;
     let shards = shard_count(&config);
-    let (grpc, listeners) = listener::listen(config.grpc_listen, shards)
-        .map_err(|source| ServeError::Bind { address: config.grpc_listen, source })?;
+    let bind = |key, address| move |source| ServeError::Bind { key, address, source };
+    let (grpc, grpc_listeners) =
+        listener::listen(config.grpc_listen, shards).map_err(bind("grpc.listen", config.grpc_listen))?;
+    let (peer, peer_listener) =
+        listener::listen_alone(config.peer_listen).map_err(bind("peer.listen", config.peer_listen))?;
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
     let meta = MetaLog::open(Arc::clone(&fs), folder.root())?;
     let recovered = recovery::open_logs(&fs, folder.root(), &meta, shards).map_err(ServeError::Thread)?;
+    let clock = Clock::start();
+    let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
     let broker = Broker {
         about: Arc::new(About {
             cluster: folder.identity().cluster_id.to_string(),
@@ -95,7 +105,9 @@ pub fn run(
         life: Arc::default(),
         views: Arc::new(Views::new(shards)),
         readers: Readers::start().map_err(ServeError::Thread)?,
-        clock: Clock::start(),
+        clock,
+        transport: peers::transport(&config, &folder, peer, Arc::clone(&mailboxes), clock),
+        mailboxes,
         connections: open_files::connections(files, shards),
         config,
         folder,
@@ -105,8 +117,9 @@ pub fn run(
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     waiting.block_on(set_health(&health, ServingStatus::NotServing));
+    let listeners = Listeners { grpc: grpc_listeners, peer: peer_listener };
     let threads = Shards::start(&broker, meta, recovered, listeners, &health_service)?;
-    waiting.block_on(broker.serve(grpc, &health, shutdown, on_ready));
+    waiting.block_on(broker.serve((grpc, peer), &health, shutdown, on_ready));
     threads.join();
     match broker.life.take_failure() {
         Some(fatal) => Err(ServeError::Disk(fatal)),
@@ -139,6 +152,8 @@ struct Broker {
     views: Arc<Views>,
     readers: Readers,
     clock: Clock,
+    mailboxes: Arc<[Mailbox]>,
+    transport: Arc<Transport>,
     /// Connections of one shard at a time.
     connections: usize,
 }
@@ -147,7 +162,7 @@ impl Broker {
     /// Until the broker is to stop: by `shutdown`, or by a failure.
     async fn serve(
         &self,
-        grpc: SocketAddr,
+        (grpc, peer): (SocketAddr, SocketAddr),
         health: &HealthReporter,
         shutdown: impl Future<Output = ()>,
         on_ready: impl FnOnce(Ready),
@@ -163,9 +178,9 @@ impl Broker {
             self.life.serve();
             let node = self.views.node().map_or(0, |node| node.0);
             let cluster = self.about.cluster.clone();
-            tracing::info!(%grpc, node, %cluster, shards = self.views.shards, "ready");
-            let off = || "off".to_owned();
-            on_ready(Ready { grpc: grpc.to_string(), peer: off(), http: off(), node, cluster });
+            tracing::info!(%grpc, %peer, node, %cluster, shards = self.views.shards, "ready");
+            let (grpc, peer, http) = (grpc.to_string(), peer.to_string(), "off".to_owned());
+            on_ready(Ready { grpc, peer, http, node, cluster });
             tokio::select! {
                 () = shutdown => {}
                 () = self.life.reached(Phase::Stopping) => {}

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use caudal_proto::peer::PartitionStatus;
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -24,6 +25,7 @@ use super::handle::Call;
 use super::life::Life;
 use super::mailbox::{Mail, Mailbox};
 use super::partition_view::PartitionView;
+use super::peers::{PeerEvent, Peers, Undelivered};
 use super::readers::Readers;
 use super::shard::{Effect, LogRead, Shard, ShardInput};
 use super::tickets::Tickets;
@@ -31,7 +33,7 @@ use super::views::Views;
 use crate::ids::{PartitionId, ShardId};
 use crate::limits;
 use crate::log::{Fatal, RoundDone};
-use crate::node::Published;
+use crate::node::{Now, Published};
 use crate::state::TopicConfig;
 
 /// What a loop works with.
@@ -52,6 +54,8 @@ pub struct Parts {
     pub views: Arc<Views>,
     /// For reads that block.
     pub readers: Readers,
+    /// The other brokers.
+    pub peers: Peers,
     /// The broker's life.
     pub life: Arc<Life>,
     /// The time.
@@ -155,9 +159,7 @@ impl EventLoop {
                 Mail::Message(message) => self.parts.shard.handle(now, ShardInput::Message(message)),
                 Mail::Input(input) => self.parts.shard.handle(now, input),
                 Mail::Wake(view) => view.wake(self.parts.id),
-                Mail::Peer(event) => {
-                    tracing::debug!(?event, "no partition of this broker has replicas elsewhere")
-                }
+                Mail::Peer(event) => self.peer_event(now, event),
             }
         }
         if std::mem::take(&mut self.ticked) {
@@ -235,10 +237,11 @@ impl EventLoop {
                 Effect::Catalog(catalog) => self.parts.views.set_catalog(catalog),
                 Effect::Registered(node) => self.parts.views.set_node(node),
                 Effect::Read(read) => self.read(read),
-                // A broker alone has nobody to tell.
-                Effect::Send { .. } | Effect::Statuses(_) => {}
+                Effect::Send { to, class, message } => self.parts.peers.send(to, class, *message),
+                Effect::Statuses(statuses) => self.tell_statuses(statuses),
             }
         }
+        self.parts.peers.flush();
         // Who has an answer finds what it says: replies after everything that is published with them.
         let answered = !replies.is_empty();
         for (ticket, reply) in replies {
@@ -248,6 +251,38 @@ impl EventLoop {
             mailbox.post(mail);
         }
         answered
+    }
+
+    /// Lets the machine know what other brokers sent, and what became of them.
+    fn peer_event(&mut self, now: Now, event: PeerEvent) {
+        let shard = &mut self.parts.shard;
+        match event {
+            PeerEvent::Messages { from, messages } => {
+                for message in messages {
+                    shard.handle(now, ShardInput::Peer { from, message: Box::new(message) });
+                }
+            }
+            PeerEvent::Statuses { from, statuses } => {
+                shard.handle(now, ShardInput::Statuses { from, statuses });
+            }
+            PeerEvent::Addresses(addresses) => self.parts.peers.set_addresses(&addresses),
+            PeerEvent::Up(node) => shard.handle(now, ShardInput::PeerUp(node)),
+            PeerEvent::Down(node) => shard.handle(now, ShardInput::PeerDown(node)),
+            PeerEvent::Dropped { messages, .. } => {
+                for Undelivered { partition, replica, .. } in messages {
+                    shard.handle(now, ShardInput::Dropped { partition, replica });
+                }
+            }
+        }
+    }
+
+    /// Tells the other brokers, and the first shard of this one, of the partitions that it leads.
+    fn tell_statuses(&mut self, statuses: Vec<PartitionStatus>) {
+        if let Some(from) = self.parts.views.node() {
+            let told = PeerEvent::Statuses { from, statuses: statuses.clone() };
+            self.outgoing[0].push(Mail::Peer(told));
+        }
+        self.parts.peers.statuses(statuses);
     }
 
     /// Reads entries for a follower off this thread; they come back with the mail.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use uuid::Uuid;
 
+use super::peers::Alone;
 use super::recovery::Logs;
 use super::{Broker, ServeError};
 use crate::ids::ShardId;
@@ -24,12 +25,22 @@ use crate::runtime::disk;
 use crate::runtime::event_loop::{EventLoop, Parts};
 use crate::runtime::handle::{Call, Handle};
 use crate::runtime::life::{Life, Phase};
-use crate::runtime::mailbox::Mailbox;
+use crate::runtime::peers::{PeerThread, Peers};
 use crate::runtime::shard::{Shard, ShardOptions};
+
+/// Where others connect.
+pub(super) struct Listeners {
+    /// Clients: one for each shard.
+    pub(super) grpc: Vec<TcpListener>,
+    /// Other brokers.
+    pub(super) peer: TcpListener,
+}
 
 /// The running threads.
 pub(super) struct Shards {
     threads: Vec<JoinHandle<()>>,
+    /// It ends last: what is taken is answered when other brokers have it.
+    peers: PeerThread,
     life: Arc<Life>,
 }
 
@@ -53,23 +64,26 @@ impl Shards {
         broker: &Broker,
         meta: MetaLog,
         recovered: Vec<Logs>,
-        listeners: Vec<TcpListener>,
+        listeners: Listeners,
         health: &HealthServer<H>,
     ) -> Result<Shards, ServeError> {
-        let count = listeners.len();
+        let count = listeners.grpc.len();
         let (inboxes, calls): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_INBOX_MAX)).unzip();
         // A shard has one round at the disk.
         let (done, completions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(1)).unzip();
-        let mailboxes: Arc<[Mailbox]> = (0..count).map(|_| Mailbox::default()).collect();
+        let questions = Arc::new(Alone::new(&broker.config, &broker.transport));
+        let peers = PeerThread::start(listeners.peer, Arc::clone(&broker.transport), questions)
+            .map_err(ServeError::Thread)?;
         let root = broker.folder.root().to_owned();
         let deleted = meta.deleted();
         let disk = Disk::new(Arc::clone(&broker.fs), root.clone(), meta);
         let life = Arc::clone(&broker.life);
         let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
-        let mut shards = Shards { threads: vec![thread], life };
+        let mut shards = Shards { threads: vec![thread], peers, life };
         let handle = Handle::new(inboxes.clone());
-        let parts = (0..).zip(recovered).zip(listeners).zip(calls.into_iter().zip(completions)).zip(inboxes);
+        let parts =
+            (0..).zip(recovered).zip(listeners.grpc).zip(calls.into_iter().zip(completions)).zip(inboxes);
         for ((((number, recovered), listener), (inbox, done)), own) in parts {
             let id = ShardId(number);
             let node = options(broker, id, count);
@@ -79,10 +93,11 @@ impl Shards {
                 id,
                 inbox,
                 done,
-                mailboxes: Arc::clone(&mailboxes),
+                mailboxes: Arc::clone(&broker.mailboxes),
                 rounds: rounds.clone(),
                 views: Arc::clone(&broker.views),
                 readers: broker.readers.clone(),
+                peers: Peers::new(id, Arc::clone(&broker.transport)),
                 life: Arc::clone(&broker.life),
                 clock: broker.clock,
             });
@@ -115,6 +130,9 @@ impl Shards {
             if thread.join().is_err() {
                 self.life.fail(panicked("a thread"));
             }
+        }
+        if self.peers.stop().is_err() {
+            self.life.fail(panicked("the thread for other brokers"));
         }
     }
 }

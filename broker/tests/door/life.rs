@@ -1,12 +1,15 @@
 //! Start, stop, start again; and what keeps a broker from starting.
 
 use caudal_broker::config::Config;
+use caudal_broker::runtime::peers::{Directory, Interview, Me};
 use caudal_broker::server::{self, ServeError};
 use caudal_proto::batch::Codec;
+use caudal_proto::peer::{Question, Who, answer, question};
 use caudal_proto::v1;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use uuid::Uuid;
 
 use crate::broker::{Broker, batch, values};
 
@@ -41,10 +44,30 @@ async fn the_standard_health_service_tells_that_it_serves() {
     }
 }
 
+#[tokio::test]
+async fn the_peer_listener_says_who_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Broker::start(folder.path());
+    let me = Me { uuid: Uuid::new_v4(), boot: Uuid::new_v4(), peer_address: String::new(), level: 1 };
+    let mut interview = Interview::begin(&running.ready.peer, &Directory::new(me)).await.unwrap();
+    assert_eq!(interview.hello().peer_address, running.ready.peer);
+    let who = Question { kind: Some(question::Kind::Who(Who::default())) };
+    let Some(answer::Kind::Me(found)) = interview.ask(&who).await.unwrap().kind else {
+        panic!("another answer")
+    };
+    let cluster = Uuid::from_slice(&found.cluster_id).unwrap().to_string();
+    assert_eq!((found.node_id, cluster), (running.ready.node, running.ready.cluster.clone()));
+}
+
 /// Why a broker does not start; on a thread that has no runtime yet.
 fn start(folder: &std::path::Path, listen: &str) -> ServeError {
-    let sets =
-        [format!("data.dir={}", folder.display()), format!("grpc.listen={listen}"), "shards=2".to_owned()];
+    start_at(folder, listen, "127.0.0.1:0")
+}
+
+fn start_at(folder: &std::path::Path, listen: &str, peer: &str) -> ServeError {
+    let data = format!("data.dir={}", folder.display());
+    let (grpc, peer) = (format!("grpc.listen={listen}"), format!("peer.listen={peer}"));
+    let sets = [data, grpc, peer, "shards=2".to_owned()];
     let config = Config::parse(None, &sets).unwrap();
     let run = || server::run(config, std::future::pending(), |_| panic!("it started"));
     std::thread::spawn(run).join().unwrap().unwrap_err()
@@ -58,6 +81,8 @@ async fn what_keeps_a_broker_from_starting_is_said() {
     let in_use = start(third.path(), &running.ready.grpc);
     assert!(matches!(in_use, ServeError::Bind { .. }), "{in_use}");
     assert!(in_use.to_string().contains(&running.ready.grpc), "{in_use}");
+    let in_use = start_at(third.path(), "127.0.0.1:0", &running.ready.peer).to_string();
+    assert!(in_use.contains("peer.listen") && in_use.contains(&running.ready.peer), "{in_use}");
     let locked = start(folder.path(), "127.0.0.1:0").to_string();
     assert!(locked.contains(&std::process::id().to_string()), "{locked}");
     let file = other.path().join("file");
