@@ -213,8 +213,13 @@ impl Draft {
         if config.grpc_listen.ip().is_unspecified() && config.grpc_advertise.is_none() {
             return Err(ConfigError::NoAddress { address: config.grpc_listen });
         }
-        if !config.cluster_seeds.is_empty() {
-            return Err(ConfigError::NoCluster);
+        if config.peer_listen.ip().is_unspecified() && config.peer_advertise.is_none() {
+            return Err(ConfigError::NoPeerAddress { address: config.peer_listen });
+        }
+        for (at, seed) in config.cluster_seeds.iter().enumerate() {
+            if config.cluster_seeds[..at].contains(seed) {
+                return Err(ConfigError::SeedTwice { seed: seed.clone() });
+            }
         }
         Ok(config)
     }

@@ -317,3 +317,9 @@ pub const CONTROL_VOTERS: usize = 3;
 
 /// Voters of the control partition where the cluster began with five.
 pub const CONTROL_VOTERS_OF_FIVE: usize = 5;
+
+/// Time between two rounds of questions to the seeds.
+pub const SEEDS_ASKED_AGAIN_MS: u64 = 250;
+
+/// Rounds of questions after which what is waited for is told again, also where it is the same.
+pub const SEEDS_TOLD_AGAIN: u32 = 40;

@@ -6,6 +6,7 @@
 //!   exit ◀─ last marks synced ◀─ shards drained ◀─ streams ended ◀─ no new connections ◀───┘ asked to stop
 //! ```
 
+mod formation;
 mod peers;
 mod recovery;
 mod shards;
@@ -20,16 +21,20 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::ids::PartitionId;
-use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, MetaLog, meta};
+use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, Home, MetaLog, meta};
+use crate::node::Identity;
 use crate::rpc::{About, SERVICES};
 use crate::runtime::clock::Clock;
 use crate::runtime::life::{Life, Phase};
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::peers::Transport;
+use crate::runtime::peers::{PeerThread, Questions, Transport};
 use crate::runtime::readers::Readers;
 use crate::runtime::views::Views;
 use crate::runtime::{listener, open_files};
-use shards::{Listeners, Shards};
+use crate::state::PartitionPlacement;
+use formation::{Seeker, Unformed};
+use peers::Desk;
+use shards::Shards;
 
 /// What a broker that accepts requests says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +73,9 @@ pub enum ServeError {
     /// The system gives no thread, or no runtime for it.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    /// The cluster does not want this broker.
+    #[error(transparent)]
+    Unformed(#[from] Unformed),
     /// A write or sync failed, or an invariant did not hold.
     #[error(transparent)]
     Disk(Fatal),
@@ -85,41 +93,64 @@ pub fn run(
     on_ready: impl FnOnce(Ready),
 ) -> Result<(), ServeError> {
     let files = open_files::raise();
-    let folder = Folder::open(&config.data_dir, Uuid::new_v4(), Uuid::new_v4())?;
+    let mut folder = Folder::open(&config.data_dir, Uuid::new_v4())?;
+    let mut shutdown = std::pin::pin!(shutdown);
     let shards = shard_count(&config);
     let bind = |key, address| move |source| ServeError::Bind { key, address, source };
     let (grpc, grpc_listeners) =
         listener::listen(config.grpc_listen, shards).map_err(bind("grpc.listen", config.grpc_listen))?;
     let (peer, peer_listener) =
         listener::listen_alone(config.peer_listen).map_err(bind("peer.listen", config.peer_listen))?;
+    let waiting =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
+    let clock = Clock::start();
+    let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
+    let uuid = folder.identity().node_uuid;
+    let transport = peers::transport(&config, uuid, peer, Arc::clone(&mailboxes), clock);
+    let desk = Arc::new(Desk::new(transport.directory(), &config.cluster_seeds));
+    let others =
+        PeerThread::start(peer_listener, Arc::clone(&transport), Arc::clone(&desk) as Arc<dyn Questions>)
+            .map_err(ServeError::Thread)?;
+    let address = config.grpc_address(grpc);
+    let formed = waiting.block_on(async {
+        tokio::select! {
+            home = find_home(&config, &folder, &transport, &address) => home.map(Some),
+            () = &mut shutdown => Ok(None),
+        }
+    });
+    let home = match formed {
+        Ok(Some(home)) => home,
+        unformed => {
+            // Nobody is told any more that this broker waits; a panic there was logged.
+            let _ = others.stop();
+            return unformed.map(|_| ()).map_err(ServeError::from);
+        }
+    };
+    folder.settle(&home)?;
+    desk.settled(&home);
+    transport.set_membership(peers::membership(&home, transport.directory().me()));
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
     let meta = MetaLog::open(Arc::clone(&fs), folder.root())?;
     let recovered = recovery::open_logs(&fs, folder.root(), &meta, shards).map_err(ServeError::Thread)?;
-    let clock = Clock::start();
-    let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
     let broker = Broker {
-        about: Arc::new(About {
-            cluster: folder.identity().cluster_id.to_string(),
-            address: config.grpc_address(grpc),
-        }),
+        about: Arc::new(About { cluster: home.cluster_id.to_string(), address: address.clone() }),
+        identity: peers::identity(&home, transport.directory().me(), address, config.node_rack.clone()),
         life: Arc::default(),
         views: Arc::new(Views::new(shards)),
         readers: Readers::start().map_err(ServeError::Thread)?,
         clock,
-        transport: peers::transport(&config, &folder, peer, Arc::clone(&mailboxes), clock),
+        transport,
+        desk,
         mailboxes,
         connections: open_files::connections(files, shards),
         config,
         folder,
         fs,
     };
-    let waiting =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     waiting.block_on(set_health(&health, ServingStatus::NotServing));
-    let listeners = Listeners { grpc: grpc_listeners, peer: peer_listener };
-    let threads = Shards::start(&broker, meta, recovered, listeners, &health_service)?;
-    waiting.block_on(broker.serve((grpc, peer), &health, shutdown, on_ready));
+    let threads = Shards::start(&broker, meta, recovered, (grpc_listeners, others), &health_service)?;
+    waiting.block_on(broker.serve((grpc, peer), &health, &mut shutdown, on_ready));
     threads.join();
     match broker.life.take_failure() {
         Some(fatal) => Err(ServeError::Disk(fatal)),
@@ -128,6 +159,25 @@ pub fn run(
             Ok(())
         }
     }
+}
+
+/// Where this broker belongs: as its folder says, or the seeds; without seeds it is a cluster alone.
+async fn find_home(
+    config: &Config,
+    folder: &Folder,
+    transport: &Transport,
+    grpc_address: &str,
+) -> Result<Home, Unformed> {
+    let directory = transport.directory();
+    let me = directory.me();
+    if let Some(home) = &folder.identity().home {
+        return Ok(home.clone());
+    }
+    if config.cluster_seeds.is_empty() {
+        return Ok(formation::alone(me.uuid, me.peer_address.clone()));
+    }
+    let join = peers::introduction(me, grpc_address.to_owned(), config.node_rack.as_deref());
+    Seeker { directory: Arc::clone(directory), seeds: config.cluster_seeds.clone(), join }.find().await
 }
 
 fn shard_count(config: &Config) -> u32 {
@@ -154,6 +204,8 @@ struct Broker {
     clock: Clock,
     mailboxes: Arc<[Mailbox]>,
     transport: Arc<Transport>,
+    desk: Arc<Desk>,
+    identity: Identity,
     /// Connections of one shard at a time.
     connections: usize,
 }
@@ -203,19 +255,27 @@ impl Broker {
 
     fn is_open(&self) -> bool {
         let Some(node) = self.views.node() else { return false };
-        let led = |id: PartitionId| {
-            self.views.partition(id).is_some_and(|view| {
-                let standing = view.standing();
-                standing.ready || standing.closed.is_some()
-            })
-        };
         let catalog = self.views.catalog();
         // The catalog that names this broker is the one that has all its partitions.
-        led(PartitionId::CONTROL)
-            && catalog.member(node).is_some()
+        let known = catalog.member(node).is_some_and(|member| !member.address.is_empty());
+        let here = |placement: &PartitionPlacement| placement.replicas.iter().any(|(home, _)| *home == node);
+        known
+            && self.is_served(PartitionId::CONTROL, false)
             && catalog
                 .topics()
                 .flat_map(|topic| topic.placements())
-                .all(|(id, placement)| !placement.replicas.iter().any(|(home, _)| *home == node) || led(id))
+                .filter(|(_, placement)| here(placement))
+                .all(|(id, placement)| self.is_served(id, placement.replicas.len() == 1))
+    }
+
+    /// Whether a partition that lives here has a leader, or is open where other brokers must be there for one; or said
+    /// why it is not.
+    fn is_served(&self, id: PartitionId, alone: bool) -> bool {
+        self.views.partition(id).is_some_and(|view| {
+            let standing = view.standing();
+            let led = standing.ready || (standing.leader.is_some() && !alone);
+            let open = id != PartitionId::CONTROL && !alone && view.reader().is_some();
+            led || open || standing.closed.is_some()
+        })
     }
 }

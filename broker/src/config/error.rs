@@ -92,11 +92,20 @@ pub enum ConfigError {
         /// The address.
         address: SocketAddr,
     },
-    /// Seeds, where clusters are not built.
+    /// All addresses are listened on, and which of them other brokers shall use is not known.
     #[error(
-        "cluster.seeds: this release runs one broker alone and would not join them; leave the list empty"
+        "peer.listen={address} is no address that other brokers can connect to: set peer.advertise=HOST:PORT"
     )]
-    NoCluster,
+    NoPeerAddress {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// One seed twice: founding counts them.
+    #[error("cluster.seeds names {seed} twice: name each broker once")]
+    SeedTwice {
+        /// The address.
+        seed: String,
+    },
 }
 
 /// A refused topic value, by its name in the broker's configuration.

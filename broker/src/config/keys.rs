@@ -72,7 +72,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: Some("127.0.0.1:7172"),
         example: "",
-        doc: "Where other brokers connect: IP:PORT. Checked, and not used by a single broker yet.",
+        doc: "Where other brokers connect: IP:PORT.",
         set: |config, text| listen(text).map(|address| config.peer_listen = address),
     },
     Key {
@@ -80,7 +80,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: None,
         example: "broker1.example.org:7172",
-        doc: "HOST:PORT that other brokers are told to connect to. Checked, and not used by a single broker yet.",
+        doc: "HOST:PORT that other brokers are told to connect to. Where it is not set they are told the address that is \
+              listened on; it must be set where that is 0.0.0.0 or [::].",
         set: |config, text| host_and_port(text).map(|address| config.peer_advertise = Some(address)),
     },
     Key {
@@ -96,8 +97,9 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::List,
         default: Some(""),
         example: "",
-        doc: "HOST:PORT of the peer listeners of some brokers of the cluster. Empty is a broker alone, which is all \
-              there is yet: anything else is refused.",
+        doc: "HOST:PORT of the peer listeners of some brokers of the cluster, this one among them where it founds it. A \
+              new cluster begins when all of them see each other; a broker with an empty folder whose seeds belong to \
+              a cluster joins it. Empty is a broker that founds a cluster alone, which others may join.",
         set: |config, text| {
             let seeds = text.split(',').map(str::trim).filter(|seed| !seed.is_empty());
             config.cluster_seeds = seeds.map(host_and_port).collect::<Result<_, _>>()?;
@@ -109,7 +111,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: None,
         example: "rack-7",
-        doc: "Where the machine stands: replicas of a partition go to different racks. Not used by a single broker yet.",
+        doc: "Where the machine stands. Shown with the brokers of a cluster; placing replicas in different racks is not \
+              built yet.",
         set: |config, text| {
             let text = not_blank(text)?;
             if text.len() > 249 || text.chars().any(char::is_control) {

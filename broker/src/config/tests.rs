@@ -229,8 +229,9 @@ fn what_the_network_reaches_is_refused_unless_it_is_meant() {
         for key in ["grpc.listen", "peer.listen", "http.listen"] {
             let error = with(&[&format!("{key}={address}"), "grpc.advertise=b:1"]).unwrap_err();
             assert!(error.contains(key) && error.contains("security.allow_insecure=true"), "{error}");
-            let meant = [&format!("{key}={address}"), "grpc.advertise=b:1", "security.allow_insecure=true"];
-            assert!(with(&meant).is_ok());
+            let told = ["grpc.advertise=b:1", "peer.advertise=b:2", "security.allow_insecure=true"];
+            let listen = format!("{key}={address}");
+            assert!(with(&[&[listen.as_str()][..], &told].concat()).is_ok());
         }
     }
     for address in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
@@ -245,9 +246,34 @@ fn clients_are_not_told_an_address_that_nobody_can_connect_to() {
 }
 
 #[test]
-fn seeds_are_refused_as_long_as_they_would_not_be_joined() {
-    let error = with(&["cluster.seeds=a:1,b:2"]).unwrap_err();
-    assert!(error.contains("cluster.seeds") && error.contains("alone"), "{error}");
+fn other_brokers_are_not_told_an_address_that_nobody_can_connect_to() {
+    let error = with(&["peer.listen=0.0.0.0:7172", "security.allow_insecure=true"]).unwrap_err();
+    assert!(error.contains("peer.advertise"), "{error}");
+}
+
+#[test]
+fn three_brokers_on_one_machine_have_files_of_their_own() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/cluster");
+    let configs: Vec<Config> = ["1", "2", "3"]
+        .iter()
+        .map(|n| Config::load(Some(&folder.join(format!("{n}.toml"))), &[]).unwrap())
+        .collect();
+    for config in &configs {
+        assert_eq!(config.cluster_seeds, configs[0].cluster_seeds);
+        assert!(config.cluster_seeds.contains(&config.peer_listen.to_string()));
+        let same = configs.iter().filter(|other| {
+            other.data_dir == config.data_dir
+                || other.grpc_listen == config.grpc_listen
+                || other.http_listen == config.http_listen
+        });
+        assert_eq!(same.count(), 1, "each has ports and a folder of its own");
+    }
+}
+
+#[test]
+fn a_seed_is_named_once() {
+    let error = with(&["cluster.seeds=a:1,b:2,a:1"]).unwrap_err();
+    assert!(error.contains("cluster.seeds names a:1 twice"), "{error}");
 }
 
 #[test]

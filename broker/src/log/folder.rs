@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-pub use identity::Identity;
+pub use identity::{Home, Identity};
 
 use super::paths;
 use crate::ids::NodeId;
@@ -70,7 +70,7 @@ pub enum FolderError {
         pid: Option<u32>,
     },
     /// It is another node's.
-    #[error("the data folder {} belongs to node {has}, not to node {asked}", root.display())]
+    #[error("the data folder {} belongs to node {has} of its cluster, not to node {asked}", root.display())]
     OtherNode {
         /// The folder.
         root: PathBuf,
@@ -102,11 +102,12 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens and locks a data folder; an empty or missing one becomes a data folder with the ids given.
+    /// Opens and locks a data folder; an empty or missing one becomes the data folder of a node with the id given, which
+    /// belongs to no cluster yet.
     ///
     /// # Errors
     /// See [`FolderError`].
-    pub fn open(root: &Path, cluster_id: Uuid, node_uuid: Uuid) -> Result<Folder, FolderError> {
+    pub fn open(root: &Path, node_uuid: Uuid) -> Result<Folder, FolderError> {
         make(root)?;
         let known = Identity::read(root)?;
         if known.is_none() {
@@ -118,7 +119,7 @@ impl Folder {
             Some(identity) => identity,
             None => {
                 nothing_in_it(root)?;
-                let new = Identity { cluster_id, node_uuid, node_id: None };
+                let new = Identity { node_uuid, home: None };
                 new.write(root)?;
                 new
             }
@@ -136,18 +137,21 @@ impl Folder {
         &self.identity
     }
 
-    /// Writes down, durably, which node of the cluster it is. It stays that one.
+    /// Writes down, durably, where it belongs. It stays there.
     ///
     /// # Errors
-    /// `OtherNode` when it is another already; from the disk.
-    pub fn assign(&mut self, node: NodeId) -> Result<(), FolderError> {
-        match self.identity.node_id {
-            Some(has) if has == node => Ok(()),
-            Some(has) => Err(FolderError::OtherNode { root: self.root.clone(), has, asked: node }),
+    /// `OtherNode` when it belongs elsewhere already; from the disk.
+    pub fn settle(&mut self, home: &Home) -> Result<(), FolderError> {
+        match &self.identity.home {
+            Some(has) if has == home => Ok(()),
+            Some(has) => {
+                let (has, asked) = (has.node_id, home.node_id);
+                Err(FolderError::OtherNode { root: self.root.clone(), has, asked })
+            }
             None => {
-                let assigned = Identity { node_id: Some(node), ..self.identity.clone() };
-                assigned.write(&self.root)?;
-                self.identity = assigned;
+                let settled = Identity { home: Some(home.clone()), ..self.identity.clone() };
+                settled.write(&self.root)?;
+                self.identity = settled;
                 Ok(())
             }
         }

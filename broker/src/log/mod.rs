@@ -36,7 +36,7 @@ pub use disk::Disk;
 pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind, Place};
 pub use fatal::{Fatal, is_no_space};
-pub use folder::{Folder, FolderError, Identity};
+pub use folder::{Folder, FolderError, Home, Identity};
 pub use frame::{FRAME_HEADER_BYTES, FrameError, FrameHeader, Tip};
 pub use fs::{File, Fs, Map, OpenMode};
 pub use gather::Gather;

@@ -25,16 +25,16 @@ use super::handle::Call;
 use super::life::Life;
 use super::mailbox::{Mail, Mailbox};
 use super::partition_view::PartitionView;
-use super::peers::{PeerEvent, Peers, Undelivered};
+use super::peers::{Contact, PeerEvent, Peers, Transport, Undelivered};
 use super::readers::Readers;
 use super::shard::{Effect, LogRead, Shard, ShardInput};
 use super::tickets::Tickets;
 use super::views::Views;
-use crate::ids::{PartitionId, ShardId};
+use crate::ids::{NodeId, PartitionId, ShardId};
 use crate::limits;
 use crate::log::{Fatal, RoundDone};
 use crate::node::{Now, Published};
-use crate::state::TopicConfig;
+use crate::state::{Catalog, TopicConfig};
 
 /// What a loop works with.
 pub struct Parts {
@@ -56,6 +56,8 @@ pub struct Parts {
     pub readers: Readers,
     /// The other brokers.
     pub peers: Peers,
+    /// For what is known of other brokers.
+    pub transport: Arc<Transport>,
     /// The broker's life.
     pub life: Arc<Life>,
     /// The time.
@@ -234,7 +236,10 @@ impl EventLoop {
                         self.wake(&view);
                     }
                 }
-                Effect::Catalog(catalog) => self.parts.views.set_catalog(catalog),
+                Effect::Catalog(catalog) => {
+                    self.meet(&catalog);
+                    self.parts.views.set_catalog(catalog);
+                }
                 Effect::Registered(node) => self.parts.views.set_node(node),
                 Effect::Read(read) => self.read(read),
                 Effect::Send { to, class, message } => self.parts.peers.send(to, class, *message),
@@ -295,6 +300,20 @@ impl EventLoop {
                 mailboxes[id.0 as usize].post(&mut vec![Mail::Input(input)]);
             }
         });
+    }
+
+    /// Who belongs to the cluster, for the connections to other brokers.
+    fn meet(&self, catalog: &Catalog) {
+        let members = catalog.members().filter(|member| !member.peer_address.is_empty());
+        let nodes: BTreeMap<NodeId, Contact> = members
+            .map(|member| {
+                (member.id, Contact { uuid: Some(member.uuid), address: member.peer_address.clone() })
+            })
+            .collect();
+        // A catalog that is still loading knows less than the folder does.
+        if !nodes.is_empty() {
+            self.parts.transport.set_nodes(nodes, catalog.next_node());
+        }
     }
 
     /// The view of a partition of this shard; published from here on.

@@ -11,14 +11,13 @@ use tokio::time::timeout;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use uuid::Uuid;
 
-use super::peers::Alone;
 use super::recovery::Logs;
 use super::{Broker, ServeError};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::limits::SNAPSHOT_ENTRIES;
 use crate::log::{Disk, Fatal, MetaLog};
-use crate::node::{Identity, Options};
+use crate::node::Options;
 use crate::rpc::{self, Door};
 use crate::runtime::connections;
 use crate::runtime::disk;
@@ -27,14 +26,6 @@ use crate::runtime::handle::{Call, Handle};
 use crate::runtime::life::{Life, Phase};
 use crate::runtime::peers::{PeerThread, Peers};
 use crate::runtime::shard::{Shard, ShardOptions};
-
-/// Where others connect.
-pub(super) struct Listeners {
-    /// Clients: one for each shard.
-    pub(super) grpc: Vec<TcpListener>,
-    /// Other brokers.
-    pub(super) peer: TcpListener,
-}
 
 /// The running threads.
 pub(super) struct Shards {
@@ -64,17 +55,14 @@ impl Shards {
         broker: &Broker,
         meta: MetaLog,
         recovered: Vec<Logs>,
-        listeners: Listeners,
+        (listeners, peers): (Vec<TcpListener>, PeerThread),
         health: &HealthServer<H>,
     ) -> Result<Shards, ServeError> {
-        let count = listeners.grpc.len();
+        let count = listeners.len();
         let (inboxes, calls): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::SHARD_INBOX_MAX)).unzip();
         // A shard has one round at the disk.
         let (done, completions): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(1)).unzip();
-        let questions = Arc::new(Alone::new(&broker.config, &broker.transport));
-        let peers = PeerThread::start(listeners.peer, Arc::clone(&broker.transport), questions)
-            .map_err(ServeError::Thread)?;
         let root = broker.folder.root().to_owned();
         let deleted = meta.deleted();
         let disk = Disk::new(Arc::clone(&broker.fs), root.clone(), meta);
@@ -82,8 +70,8 @@ impl Shards {
         let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
         let mut shards = Shards { threads: vec![thread], peers, life };
         let handle = Handle::new(inboxes.clone());
-        let parts =
-            (0..).zip(recovered).zip(listeners.grpc).zip(calls.into_iter().zip(completions)).zip(inboxes);
+        broker.desk.runs(handle.clone(), Arc::clone(&broker.views));
+        let parts = (0..).zip(recovered).zip(listeners).zip(calls.into_iter().zip(completions)).zip(inboxes);
         for ((((number, recovered), listener), (inbox, done)), own) in parts {
             let id = ShardId(number);
             let node = options(broker, id, count);
@@ -98,6 +86,7 @@ impl Shards {
                 views: Arc::clone(&broker.views),
                 readers: broker.readers.clone(),
                 peers: Peers::new(id, Arc::clone(&broker.transport)),
+                transport: Arc::clone(&broker.transport),
                 life: Arc::clone(&broker.life),
                 clock: broker.clock,
             });
@@ -142,7 +131,7 @@ fn options(broker: &Broker, shard: ShardId, shards: usize) -> Options {
         shard,
         shards: u32::try_from(shards).unwrap_or(u32::MAX),
         seed: Uuid::new_v4().as_u64_pair().0,
-        identity: Identity::alone(broker.folder.identity().node_uuid, broker.about.address.clone()),
+        identity: broker.identity.clone(),
         defaults: broker.config.topic.clone(),
         snapshot_entries: SNAPSHOT_ENTRIES,
     }

@@ -136,6 +136,11 @@ impl Catalog {
         self.members.values()
     }
 
+    /// The number that the next new broker gets.
+    pub fn next_node(&self) -> NodeId {
+        self.next_node
+    }
+
     /// The broker of this number.
     pub fn member(&self, id: NodeId) -> Option<&Member> {
         self.members.get(&id)

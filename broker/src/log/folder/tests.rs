@@ -1,12 +1,12 @@
 //! Every way in which a data folder is refused, and that nothing changes then.
 
 use super::*;
+use crate::ids::ReplicaId;
 
-const CLUSTER: Uuid = Uuid::from_u128(0xC1);
 const NODE: Uuid = Uuid::from_u128(0x0D);
 
 fn open(root: &Path) -> Result<Folder, FolderError> {
-    Folder::open(root, CLUSTER, NODE)
+    Folder::open(root, NODE)
 }
 
 fn names(root: &Path) -> Vec<String> {
@@ -30,15 +30,23 @@ fn a_new_folder_keeps_its_first_ids() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("a/b");
     let mut folder = open(&root).unwrap();
-    assert_eq!(folder.identity(), &Identity { cluster_id: CLUSTER, node_uuid: NODE, node_id: None });
+    assert_eq!(folder.identity(), &Identity { node_uuid: NODE, home: None });
     assert_eq!(folder.root(), root);
     assert_eq!(names(&root), ["LOCK", "identity"]);
-    folder.assign(NodeId(4)).unwrap();
-    folder.assign(NodeId(4)).unwrap();
-    assert!(matches!(folder.assign(NodeId(5)), Err(FolderError::OtherNode { has: NodeId(4), .. })));
+    let home = Home {
+        cluster_id: Uuid::from_u128(0xC1),
+        node_id: NodeId(4),
+        control: ReplicaId(9),
+        founders: vec![(NODE, "a:7172".into()), (Uuid::from_u128(7), "b:7172".into())],
+        contacts: vec![(NodeId(1), "c:7172".into())],
+    };
+    folder.settle(&home).unwrap();
+    folder.settle(&home).unwrap();
+    let other = Home { node_id: NodeId(5), ..home.clone() };
+    assert!(matches!(folder.settle(&other), Err(FolderError::OtherNode { has: NodeId(4), .. })));
     drop(folder);
-    let again = Folder::open(&root, Uuid::from_u128(9), Uuid::from_u128(9)).unwrap();
-    let expected = Identity { cluster_id: CLUSTER, node_uuid: NODE, node_id: Some(NodeId(4)) };
+    let again = Folder::open(&root, Uuid::from_u128(9)).unwrap();
+    let expected = Identity { node_uuid: NODE, home: Some(home) };
     assert_eq!(again.identity(), &expected);
     assert_eq!(Identity::read(&root).unwrap(), Some(expected));
 }
@@ -131,8 +139,8 @@ fn no_changed_byte_is_believed() {
         assert!(matches!(open(dir.path()), Err(FolderError::Damaged { .. })), "cut at {at}");
     }
     for (from, to) in [
-        ("node-id none", "node-id one"),
-        ("cluster ", "cluster x"),
+        ("node-uuid ", "node-id one\nnode-uuid "),
+        ("node-uuid ", "cluster x\nnode-uuid "),
         ("node-uuid", "node"),
         ("format 1", "format"),
     ] {

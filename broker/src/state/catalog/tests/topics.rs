@@ -180,7 +180,7 @@ fn brokers_are_numbered_from_one_and_known_by_their_folder() {
     assert_eq!(deltas, [Delta::Registered(control.catalog.member(NodeId(2)).unwrap().clone())]);
     assert_eq!(control.catalog.member(NodeId(2)).unwrap().address, "moved:7171");
     assert_eq!(control.ask(register(9, "h:1")).0, known(3, 3));
-    assert_eq!(control.catalog.level(), crate::state::LEVEL);
+    assert_eq!(control.catalog.level(), LEVEL);
 }
 
 #[test]
