@@ -323,3 +323,9 @@ pub const SEEDS_ASKED_AGAIN_MS: u64 = 250;
 
 /// Rounds of questions after which what is waited for is told again, also where it is the same.
 pub const SEEDS_TOLD_AGAIN: u32 = 40;
+
+/// How long a connection to a broker that decides may take.
+pub const FORWARD_CONNECT_MS: u64 = 1_000;
+
+/// How long a request that was sent on may take: its sender gives up before.
+pub const FORWARD_MS: u64 = 30_000;

@@ -7,12 +7,14 @@
 
 mod api;
 mod batches;
+mod cluster;
 mod damage;
 mod fetch;
 mod first_minute;
 mod hostile;
 mod idempotence;
 mod kill;
+mod load;
 mod produce;
 mod serve;
 mod streams;

@@ -112,6 +112,18 @@ impl Broker {
         Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
     }
 
+    /// SIGSTOP: it hears and does nothing.
+    pub fn pause(&self) -> io::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::STOP)?)
+    }
+
+    /// SIGCONT: it goes on where it stood.
+    pub fn go_on(&self) -> io::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::CONT)?)
+    }
+
     /// Waits until it has ended by itself.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait()

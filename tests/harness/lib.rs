@@ -7,6 +7,7 @@
 //! * [`broker_bin`]: a broker as a process of its own, to start, kill and stop.
 
 pub mod broker_bin;
+pub mod cluster_bin;
 pub mod history;
 pub mod history_text;
 pub mod lying_fs;

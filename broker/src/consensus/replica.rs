@@ -126,7 +126,8 @@ impl Replica {
             check_quorum: true,
             pre_vote: true,
             batch_append: true,
-            skip_bcast_commit: true,
+            // Who reads the catalog elsewhere waits for the commit; followers of records are not read from.
+            skip_bcast_commit: boot.partition != PartitionId::CONTROL,
             max_uncommitted_size: raft::NO_LIMIT,
             max_committed_size_per_ready: 256 * 1024,
             ..Default::default()

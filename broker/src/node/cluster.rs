@@ -58,7 +58,8 @@ impl Node {
         let Some(partition) = self.partitions.get(&PartitionId::CONTROL) else { return };
         let Life::Live(live) = &partition.life else { return };
         let leader = live.replica.leader().filter(|leader| *leader != live.replica.id());
-        let Some(to) = leader.and_then(|leader| partition.seats.nodes.get(&leader)) else { return };
+        let leader_at = |leader| partition.seats.nodes.get(&leader).or_else(|| partition.heard.get(&leader));
+        let Some(to) = leader.and_then(leader_at) else { return };
         let message = peer::Message {
             topic_id: bytes::Bytes::copy_from_slice(TopicId::CONTROL.as_bytes()),
             partition: 0,
@@ -133,6 +134,7 @@ impl Node {
     pub(super) fn members_changed(&mut self) {
         let seats = Arc::new(self.control_seats());
         if let Some(partition) = self.partitions.get_mut(&PartitionId::CONTROL) {
+            partition.heard.retain(|replica, _| !seats.nodes.contains_key(replica));
             partition.seats = seats;
         }
         let Some(control) = &self.control else { return };

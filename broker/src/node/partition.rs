@@ -23,6 +23,8 @@ pub(super) struct Partition {
     pub(super) topic: Arc<str>,
     pub(super) config: Arc<TopicConfig>,
     pub(super) seats: Arc<Seats>,
+    /// Of the control partition: replicas that were heard from and have no seat as far as is known here.
+    pub(super) heard: BTreeMap<ReplicaId, NodeId>,
     pub(super) life: Life,
     /// Distinguishes this life's completions from those of an earlier one.
     pub(super) incarnation: u64,
@@ -81,6 +83,7 @@ impl Partition {
             topic,
             config,
             seats,
+            heard: BTreeMap::new(),
             life: Life::Opening,
             incarnation: 0,
             panicked_ms: None,

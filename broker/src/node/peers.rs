@@ -20,7 +20,17 @@ impl Node {
     pub(super) fn peer_message(&mut self, now: Now, from: NodeId, message: Box<peer::Message>) {
         let Some(id) = partition_of(&message) else { return };
         let Some(partition) = self.partitions.get_mut(&id) else { return };
-        let known = partition.seats.nodes.get(&ReplicaId(message.from)) == Some(&from);
+        let sender = ReplicaId(message.from);
+        let known = match partition.seats.nodes.get(&sender) {
+            Some(node) => *node == from,
+            // A broker that is behind in the control partition has not heard of those that came since: it must be able
+            // to hear of them from them. Their word counts for what Raft makes of it, and theirs is the answer.
+            None if id == PartitionId::CONTROL => {
+                partition.heard.insert(sender, from);
+                true
+            }
+            None => false,
+        };
         let meant = partition.seats.here == ReplicaId(message.to);
         if let Some(said) = message.announce {
             return self.announced(now, id, from, said);
@@ -61,10 +71,12 @@ impl Node {
     /// Hands out what Raft wants sent.
     pub(super) fn send(&mut self, id: PartitionId, messages: Vec<peer::Message>) {
         for mut message in messages {
-            let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get(&id) else {
+            let Some(Partition { life: Life::Live(live), seats, heard, .. }) = self.partitions.get(&id)
+            else {
                 return;
             };
-            let Some(to) = seats.nodes.get(&ReplicaId(message.to)).copied() else { continue };
+            let to = ReplicaId(message.to);
+            let Some(to) = seats.nodes.get(&to).or_else(|| heard.get(&to)).copied() else { continue };
             let class = match message.r#type {
                 APPEND => peer::Class::Appends,
                 SNAPSHOT => peer::Class::Bulk,

@@ -87,7 +87,32 @@ pub fn partition(topic: &Topic, partition: Option<i32>) -> Result<PartitionId, R
 
 /// The view of a partition that exists; where it has not opened here yet, that is said.
 pub fn view(views: &Views, id: PartitionId) -> Result<Arc<PartitionView>, Refusal> {
-    views.partition(id).ok_or(Refusal::LeaderNotReady)
+    views.partition(id).ok_or_else(|| {
+        let catalog = views.catalog();
+        let placement =
+            catalog.topic_by_id(id.topic).and_then(|topic| topic.partitions.get(id.partition as usize));
+        let lives_here =
+            placement.is_none_or(|placement| placement.all().any(|(node, _)| Some(node) == views.node()));
+        if lives_here { Refusal::LeaderNotReady } else { not_leader(views, id) }
+    })
+}
+
+/// Names a partition's leader to one who should have asked it.
+pub fn not_leader(views: &Views, id: PartitionId) -> Refusal {
+    let (leader, term) = views.leader(id);
+    addressed(views, Refusal::NotLeader { leader, address: None, epoch: epoch(term) })
+}
+
+/// A refusal that names a leader also says where that is.
+pub fn addressed(views: &Views, refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::NotLeader { leader: Some(leader), address: None, epoch } => {
+            let address = views.catalog().member(leader).map(|member| member.address.clone());
+            let address = address.filter(|address| !address.is_empty());
+            Refusal::NotLeader { leader: Some(leader), address, epoch }
+        }
+        other => other,
+    }
 }
 
 /// Topic and partition of a request, and the partition's view.

@@ -9,7 +9,7 @@ use super::{Door, convert};
 use crate::ids::PartitionId;
 use crate::limits;
 use crate::refusal::Refusal;
-use crate::state::{PartitionPlacement, Topic};
+use crate::state::{Member, PartitionPlacement, Topic};
 
 /// The service, on one shard's connections.
 pub struct Metadata {
@@ -38,7 +38,8 @@ impl MetadataService for Metadata {
 fn brokers(door: &Door) -> Vec<v1::BrokerMetadata> {
     let here = door.node();
     let catalog = door.views.catalog();
-    let others = catalog.members().filter(|member| member.id.0 != here).map(|member| v1::BrokerMetadata {
+    let told = |member: &&Member| member.id.0 != here && !member.address.is_empty();
+    let others = catalog.members().filter(told).map(|member| v1::BrokerMetadata {
         node_id: member.id.0,
         address: member.address.clone(),
         ..v1::BrokerMetadata::default()
@@ -83,11 +84,11 @@ fn unknown(reference: &v1::TopicRef, refusal: &Refusal) -> v1::TopicMetadata {
 }
 
 fn partition(door: &Door, id: PartitionId, placement: &PartitionPlacement) -> v1::PartitionMetadata {
-    let standing = door.views.partition(id).map(|view| view.standing());
+    let (leader, epoch) = door.views.leader(id);
     v1::PartitionMetadata {
         partition: id.partition,
-        leader_node: standing.as_ref().and_then(|standing| standing.leader).map(|node| node.0),
-        leader_epoch: standing.map_or(0, |standing| convert::epoch(standing.epoch)),
+        leader_node: leader.map(|node| node.0),
+        leader_epoch: convert::epoch(epoch),
         shard: door.handle.shard_of(id).0,
         replicas: placement.replicas.iter().map(|(node, _)| node.0).collect(),
     }

@@ -12,6 +12,7 @@ pub mod convert;
 pub mod describe;
 pub mod fetch;
 pub mod fetch_stream;
+pub mod forward;
 pub mod guard;
 pub mod in_order;
 pub mod incoming;
@@ -77,6 +78,8 @@ pub struct Door {
     pub shard: ShardId,
     /// What clients are told.
     pub about: Arc<About>,
+    /// To brokers that decide what this one does not.
+    pub channels: Arc<forward::Channels>,
 }
 
 impl Door {

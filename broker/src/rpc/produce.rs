@@ -1,10 +1,12 @@
 //! `ProduceService`: batches in, receipts out.
 
 use caudal_proto::v1;
+use caudal_proto::v1::produce_service_client::ProduceServiceClient;
 use caudal_proto::v1::produce_service_server::ProduceService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::Answers;
+use super::forward::forwarded;
 use super::status::{partition_error, status};
 use super::{Door, convert, produce_stream};
 use crate::limits;
@@ -37,7 +39,10 @@ impl ProduceService for Produce {
         if acks != Acks::None {
             for pending in begun {
                 let outcome = match pending {
-                    Ok(pending) => pending.outcome().await,
+                    Ok(pending) => pending
+                        .outcome()
+                        .await
+                        .map_err(|refusal| convert::addressed(&self.door.views, refusal)),
                     Err(refusal) => Err(refusal),
                 };
                 results.push(v1::ProduceResult { result: Some(result(outcome)) });
@@ -60,6 +65,9 @@ impl ProduceService for Produce {
         &self,
         request: Request<v1::InitProducerRequest>,
     ) -> Result<Response<v1::InitProducerResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return ProduceServiceClient::new(leader).init_producer(forwarded(request)).await;
+        }
         let continue_from = continue_from(&request.into_inner()).map_err(|refusal| status(&refusal))?;
         let reply = self.door.handle.control(ControlRequest::InitProducer { continue_from }).await;
         match reply.map_err(|refusal| status(&refusal))? {

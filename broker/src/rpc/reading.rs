@@ -27,17 +27,9 @@ pub fn serves(views: &Views, view: &PartitionView, standing: &Standing) -> Resul
         return Ok(true);
     }
     match standing.leader {
-        Some(leader) if views.node() != Some(leader) => Err(not_leader(views, standing)),
+        Some(leader) if views.node() != Some(leader) => Err(convert::not_leader(views, view.id)),
         _ => Ok(false),
     }
-}
-
-/// Names the leader to one who should have asked it.
-fn not_leader(views: &Views, standing: &Standing) -> Refusal {
-    let catalog = views.catalog();
-    let address =
-        standing.leader.and_then(|leader| catalog.member(leader)).map(|member| member.address.clone());
-    Refusal::NotLeader { leader: standing.leader, address, epoch: convert::epoch(standing.epoch) }
 }
 
 /// What can be read from `offset` on. `None` asks to wait: there is nothing yet.

@@ -1,9 +1,11 @@
 //! `TopicService`: topics and their configuration.
 
 use caudal_proto::v1;
+use caudal_proto::v1::topic_service_client::TopicServiceClient;
 use caudal_proto::v1::topic_service_server::TopicService;
 use tonic::{Request, Response, Status};
 
+use super::forward::forwarded;
 use super::status::{partition_error, status};
 use super::{Door, convert, describe, leaders, mismatched_reply, trim};
 use crate::ids::TopicId;
@@ -25,6 +27,9 @@ impl TopicService for Topics {
         &self,
         request: Request<v1::CreateTopicsRequest>,
     ) -> Result<Response<v1::CreateTopicsResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return TopicServiceClient::new(leader).create_topics(forwarded(request)).await;
+        }
         create(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
@@ -32,6 +37,9 @@ impl TopicService for Topics {
         &self,
         request: Request<v1::DeleteTopicsRequest>,
     ) -> Result<Response<v1::DeleteTopicsResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return TopicServiceClient::new(leader).delete_topics(forwarded(request)).await;
+        }
         delete(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
@@ -55,6 +63,9 @@ impl TopicService for Topics {
         &self,
         request: Request<v1::AlterTopicsRequest>,
     ) -> Result<Response<v1::AlterTopicsResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return TopicServiceClient::new(leader).alter_topics(forwarded(request)).await;
+        }
         alter(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
 
@@ -62,6 +73,9 @@ impl TopicService for Topics {
         &self,
         request: Request<v1::AddPartitionsRequest>,
     ) -> Result<Response<v1::AddPartitionsResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return TopicServiceClient::new(leader).add_partitions(forwarded(request)).await;
+        }
         add_partitions(&self.door, request.into_inner())
             .await
             .map(Response::new)

@@ -268,11 +268,18 @@ impl EventLoop {
                 }
             }
             PeerEvent::Statuses { from, statuses } => {
+                self.parts.views.note_statuses(&statuses);
                 shard.handle(now, ShardInput::Statuses { from, statuses });
             }
             PeerEvent::Addresses(addresses) => self.parts.peers.set_addresses(&addresses),
-            PeerEvent::Up(node) => shard.handle(now, ShardInput::PeerUp(node)),
-            PeerEvent::Down(node) => shard.handle(now, ShardInput::PeerDown(node)),
+            PeerEvent::Up(node) => {
+                self.parts.views.note_peer(node, true);
+                shard.handle(now, ShardInput::PeerUp(node));
+            }
+            PeerEvent::Down(node) => {
+                self.parts.views.note_peer(node, false);
+                shard.handle(now, ShardInput::PeerDown(node));
+            }
             PeerEvent::Dropped { messages, .. } => {
                 for Undelivered { partition, replica, .. } in messages {
                     shard.handle(now, ShardInput::Dropped { partition, replica });

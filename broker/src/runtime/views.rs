@@ -1,13 +1,14 @@
 //! The published state of the broker: what `rpc` reads without entering a shard's loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use caudal_proto::peer::PartitionStatus;
 use tokio::sync::watch;
 
 use super::partition_view::PartitionView;
-use crate::ids::{NodeId, PartitionId, TopicId};
+use crate::ids::{NodeId, PartitionId, ReplicaId, Term, TopicId};
 use crate::node::NO_ROOM_FOR_LOG;
 use crate::state::{Catalog, Topic};
 
@@ -18,6 +19,10 @@ pub struct Views {
     partitions: RwLock<BTreeMap<PartitionId, Arc<PartitionView>>>,
     catalog: ArcSwap<Catalog>,
     node: watch::Sender<Option<NodeId>>,
+    /// The newest word of the leaders of partitions, here and elsewhere.
+    statuses: RwLock<BTreeMap<PartitionId, PartitionStatus>>,
+    /// Other brokers that answer.
+    up: RwLock<BTreeSet<NodeId>>,
     changes: watch::Sender<u64>,
 }
 
@@ -29,6 +34,8 @@ impl Views {
             partitions: RwLock::default(),
             catalog: ArcSwap::from_pointee(Catalog::default()),
             node: watch::Sender::new(None),
+            statuses: RwLock::default(),
+            up: RwLock::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -63,7 +70,63 @@ impl Views {
     /// Whether a topic that is not among the topics does not exist: the control partition has committed in its term.
     /// Before that, after a start, topics may be missing.
     pub fn topics_are_known(&self) -> bool {
+        self.partition(PartitionId::CONTROL).is_some_and(|view| {
+            let standing = view.standing();
+            standing.ready || standing.leader.is_some_and(|leader| Some(leader) != self.node())
+        })
+    }
+
+    /// Whether this broker leads the control partition, and can decide.
+    pub fn leads_control(&self) -> bool {
         self.partition(PartitionId::CONTROL).is_some_and(|view| view.standing().ready)
+    }
+
+    /// The broker that leads a partition and its epoch: as known here, or as its leader told.
+    pub fn leader(&self, id: PartitionId) -> (Option<NodeId>, Term) {
+        if let Some(standing) = self.partition(id).map(|view| view.standing()) {
+            return (standing.leader, standing.epoch);
+        }
+        let Some(status) = self.status(id) else { return (None, Term(0)) };
+        let catalog = self.catalog();
+        let placement =
+            catalog.topic_by_id(id.topic).and_then(|topic| topic.partitions.get(id.partition as usize));
+        let leads = |(_, replica): &(NodeId, ReplicaId)| replica.0 == status.leader;
+        let leader = placement.and_then(|placement| placement.all().find(leads)).map(|(node, _)| node);
+        (leader, Term(status.term))
+    }
+
+    /// The newest word of a partition's leader.
+    pub fn status(&self, id: PartitionId) -> Option<PartitionStatus> {
+        self.statuses.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Whether a broker answers; this one does.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        Some(node) == self.node() || self.up.read().unwrap_or_else(PoisonError::into_inner).contains(&node)
+    }
+
+    /// Takes the word of leaders: that of a newer term replaces an older one's.
+    pub(super) fn note_statuses(&self, statuses: &[PartitionStatus]) {
+        let mut known = self.statuses.write().unwrap_or_else(PoisonError::into_inner);
+        for status in statuses {
+            let Some(topic) = TopicId::from_slice(&status.topic_id) else { continue };
+            let id = PartitionId { topic, partition: status.partition };
+            if known.get(&id).is_none_or(|before| before.term <= status.term) {
+                known.insert(id, status.clone());
+            }
+        }
+        drop(known);
+        self.note_change();
+    }
+
+    /// A broker answers, or does not.
+    pub(super) fn note_peer(&self, node: NodeId, up: bool) {
+        let mut known = self.up.write().unwrap_or_else(PoisonError::into_inner);
+        if up {
+            known.insert(node)
+        } else {
+            known.remove(&node)
+        };
     }
 
     /// This broker's id, once it is registered.
@@ -88,6 +151,10 @@ impl Views {
     }
 
     pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
+        self.statuses
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|id, _| catalog.topic_by_id(id.topic).is_some());
         self.catalog.store(catalog);
         self.note_change();
     }

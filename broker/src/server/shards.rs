@@ -18,6 +18,7 @@ use crate::limits;
 use crate::limits::SNAPSHOT_ENTRIES;
 use crate::log::{Disk, Fatal, MetaLog};
 use crate::node::Options;
+use crate::rpc::forward::Channels;
 use crate::rpc::{self, Door};
 use crate::runtime::connections;
 use crate::runtime::disk;
@@ -70,6 +71,7 @@ impl Shards {
         let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
         let mut shards = Shards { threads: vec![thread], peers, life };
         let handle = Handle::new(inboxes.clone());
+        let channels = Arc::new(Channels::default());
         broker.desk.runs(handle.clone(), Arc::clone(&broker.views));
         let parts = (0..).zip(recovered).zip(listeners).zip(calls.into_iter().zip(completions)).zip(inboxes);
         for ((((number, recovered), listener), (inbox, done)), own) in parts {
@@ -98,6 +100,7 @@ impl Shards {
                 life: Arc::clone(&broker.life),
                 shard: id,
                 about: Arc::clone(&broker.about),
+                channels: Arc::clone(&channels),
             };
             let health = health.clone();
             let seat = Seat { id, machine, listener, connections: broker.connections, own, door, health };

@@ -1,0 +1,106 @@
+//! Three brokers as one: killed, stopped and started again at random under load, nothing acknowledged is lost, doubled,
+//! changed or out of order, and no producer gives up.
+//!
+//! Six rounds; `CAUDAL_KILL_ROUNDS` asks for more.
+
+use std::sync::{Arc, Mutex};
+
+use caudal_harness::broker_bin::caudal;
+use caudal_harness::cluster_bin::Cluster;
+
+use crate::load::{PARTITIONS, TOPIC, Writer, judge, more_acked, next, pause, rounds, scan, seed};
+
+fn create(cluster: &Cluster, name: &str, partitions: u32) {
+    let partitions = partitions.to_string();
+    let small = ["-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536"];
+    let create = [&["topic", "create", name, "-p", &partitions, "-r", "3"], &small[..]].concat();
+    let out = caudal(&cluster.addresses(), &create, b"").expect("it runs");
+    assert!(out.status.success(), "create: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+fn under_load(hurt: impl Fn(&mut Cluster, &mut u64)) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
+    create(&cluster, TOPIC, PARTITIONS);
+    let mut random = seed();
+    eprintln!("seed {random}");
+    let history = Arc::new(Mutex::new(Vec::new()));
+    let addresses = cluster.addresses();
+    let mut writers: Vec<Writer> = (0..PARTITIONS).map(|p| Writer::start(&addresses, p, &history)).collect();
+    for _ in 0..rounds(6) {
+        more_acked(&mut writers, 50);
+        pause(next(&mut random) % 300);
+        hurt(&mut cluster, &mut random);
+        if next(&mut random).is_multiple_of(2) {
+            scan(&addresses, &history);
+        }
+    }
+    more_acked(&mut writers, 50);
+    for writer in writers {
+        writer.finish();
+    }
+    scan(&addresses, &history);
+    judge(&history);
+    cluster.stop().expect("all stop in order");
+}
+
+#[test]
+fn a_broker_that_is_killed_costs_nothing_that_was_acknowledged() {
+    under_load(|cluster, random| {
+        let at = next(random) as usize % 3;
+        cluster.brokers[at].kill().expect("a broker can be killed");
+        pause(next(random) % 2000);
+        cluster.brokers[at].restart().expect("it starts again");
+    });
+}
+
+#[test]
+fn a_broker_that_is_stopped_and_goes_on_costs_nothing_that_was_acknowledged() {
+    under_load(|cluster, random| {
+        let at = next(random) as usize % 3;
+        cluster.brokers[at].pause().expect("a broker can be stopped");
+        pause(1000 + next(random) % 2000);
+        cluster.brokers[at].go_on().expect("it goes on");
+    });
+}
+
+#[test]
+fn three_brokers_are_one_cluster_and_each_knows_all_topics() {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
+    let ids: std::collections::BTreeSet<_> =
+        cluster.brokers.iter().map(|broker| broker.ready("cluster").unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 1, "one cluster");
+    let nodes: std::collections::BTreeSet<_> =
+        cluster.brokers.iter().map(|broker| broker.ready("node").unwrap().to_owned()).collect();
+    assert_eq!(nodes.len(), 3, "three numbers");
+    create(&cluster, "everywhere", 3);
+    let out = caudal(&cluster.addresses(), &["produce", "everywhere"], b"a\nb\nc\n").expect("it runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    for broker in &cluster.brokers {
+        let out = caudal(broker.address(), &["consume", "everywhere", "-e"], b"").expect("it runs");
+        let mut lines: Vec<&str> = std::str::from_utf8(&out.stdout).unwrap().lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["a", "b", "c"], "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+#[test]
+fn a_broker_alone_is_joined_by_others_and_keeps_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 1).expect("a broker starts");
+    let out = caudal(&cluster.addresses(), &["topic", "create", "old"], b"").expect("it runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let out = caudal(&cluster.addresses(), &["produce", "old"], b"kept\n").expect("it runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    cluster.join(folder.path(), 2).expect("two more join");
+    let one: std::collections::BTreeSet<_> =
+        cluster.brokers.iter().map(|broker| broker.ready("cluster").unwrap().to_owned()).collect();
+    assert_eq!(one.len(), 1);
+    create(&cluster, "new", 1);
+    for broker in &cluster.brokers {
+        let out = caudal(broker.address(), &["consume", "old", "-e"], b"").expect("it runs");
+        assert_eq!(out.stdout, b"kept\n", "{}", String::from_utf8_lossy(&out.stderr));
+    }
+    cluster.stop().expect("all stop in order");
+}
