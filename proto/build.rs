@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 6] = ["error", "fetch", "metadata", "produce", "record", "topic"];
+const FILES: [&str; 7] = ["cluster", "error", "fetch", "metadata", "produce", "record", "topic"];
 
 const PEER: &str = "caudal/peer/v1/peer.proto";
 

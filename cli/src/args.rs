@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::values::parse_duration;
-use crate::{bench, completions, consume, log, produce, serve, topic};
+use crate::{bench, cluster, completions, consume, log, produce, serve, topic};
 
 const EXAMPLES: &str = "Examples:
   caudal serve
@@ -63,6 +63,7 @@ pub(crate) enum Form {
 pub(crate) enum Command {
     Serve(serve::Args),
     Topic(topic::Args),
+    Cluster(cluster::Args),
     Produce(produce::Args),
     Consume(consume::Args),
     Log(log::Args),

@@ -6,6 +6,7 @@
 mod args;
 mod bench;
 mod clock;
+mod cluster;
 mod completions;
 mod confirm;
 mod consume;
@@ -84,6 +85,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Completions(args) => completions::run(&args),
         Command::Log(args) => log::run(&context, args),
         Command::Topic(args) => block_on(interruptible(topic::run(&context, args))),
+        Command::Cluster(args) => block_on(interruptible(cluster::run(&context, args))),
         Command::Consume(args) => block_on(interruptible(consume::run(&context, args))),
         // These two say how far they came, or clean up.
         Command::Produce(args) => block_on(produce::run(&context, args)),

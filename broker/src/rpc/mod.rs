@@ -8,6 +8,7 @@
 //! * A client that vanishes, does not read or sends nonsense costs bounded memory, and nobody else anything.
 
 pub mod answers;
+pub mod cluster;
 pub mod convert;
 pub mod describe;
 pub mod fetch;
@@ -31,6 +32,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use caudal_proto::v1::cluster_service_server::ClusterServiceServer;
 use caudal_proto::v1::fetch_service_server::FetchServiceServer;
 use caudal_proto::v1::metadata_service_server::MetadataServiceServer;
 use caudal_proto::v1::produce_service_server::ProduceServiceServer;
@@ -95,11 +97,12 @@ fn mismatched_reply() -> Refusal {
 }
 
 /// The names of the services, for the health service.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "caudal.v1.ProduceService",
     "caudal.v1.FetchService",
     "caudal.v1.TopicService",
     "caudal.v1.MetadataService",
+    "caudal.v1.ClusterService",
 ];
 
 /// Serves the connections of one shard until the broker stops, and the streams under way with them.
@@ -135,6 +138,7 @@ pub async fn serve<H: Health>(
         .add_service(guarded!(ProduceServiceServer, produce::Produce { door: door.clone() }))
         .add_service(guarded!(FetchServiceServer, fetch::Fetch { door: door.clone() }))
         .add_service(guarded!(TopicServiceServer, topics::Topics { door: door.clone() }))
+        .add_service(guarded!(ClusterServiceServer, cluster::Cluster { door: door.clone() }))
         .add_service(guarded!(MetadataServiceServer, metadata::Metadata { door }))
         .add_service(health)
         .add_service(reflection)

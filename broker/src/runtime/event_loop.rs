@@ -199,6 +199,9 @@ impl EventLoop {
             Call::Trim { partition, before, validate_only, reply } => {
                 ShardInput::Trim { ticket: self.tickets.issue(reply), partition, before, validate_only }
             }
+            Call::Transfer { partition, to, reply } => {
+                ShardInput::Transfer { ticket: self.tickets.issue(reply), partition, to }
+            }
             Call::Stop => {
                 self.stopping = true;
                 self.parts.inbox.close();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::tickets::{ReplyTo, Sent};
-use crate::ids::{Offset, PartitionId, ShardId};
+use crate::ids::{NodeId, Offset, PartitionId, ShardId};
 use crate::node::shard_of;
 use crate::node::{Acks, Batch, Receipt};
 use crate::refusal::Refusal;
@@ -40,6 +40,15 @@ pub enum Call {
         before: Offset,
         /// Changes nothing.
         validate_only: bool,
+        /// Who waits.
+        reply: ReplyTo,
+    },
+    /// Leadership shall go to another broker.
+    Transfer {
+        /// Whose.
+        partition: PartitionId,
+        /// Where to.
+        to: NodeId,
         /// Who waits.
         reply: ReplyTo,
     },
@@ -133,6 +142,17 @@ impl Handle {
     ) -> Result<(Offset, Offset), Refusal> {
         let (to, outcome) = oneshot::channel();
         let call = Call::Trim { partition, before, validate_only, reply: ReplyTo::Trim(to) };
+        self.send(partition, call).await?;
+        outcome.await.unwrap_or(Err(Refusal::UnknownOutcome))
+    }
+
+    /// Begins to hand a partition's leadership to another broker.
+    ///
+    /// # Errors
+    /// What it refuses, or the broker stops.
+    pub async fn transfer(&self, partition: PartitionId, to: NodeId) -> Result<(), Refusal> {
+        let (waits, outcome) = oneshot::channel();
+        let call = Call::Transfer { partition, to, reply: ReplyTo::Transfer(waits) };
         self.send(partition, call).await?;
         outcome.await.unwrap_or(Err(Refusal::UnknownOutcome))
     }

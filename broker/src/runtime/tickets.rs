@@ -36,6 +36,8 @@ pub enum ReplyTo {
     Control(oneshot::Sender<Result<ControlReply, Refusal>>),
     /// To one who trims.
     Trim(oneshot::Sender<Result<(Offset, Offset), Refusal>>),
+    /// To one who hands over leadership.
+    Transfer(oneshot::Sender<Result<(), Refusal>>),
 }
 
 impl ReplyTo {
@@ -54,6 +56,7 @@ impl ReplyTo {
             }
             (ReplyTo::Control(to), Reply::Control(outcome)) => drop(to.send(outcome)),
             (ReplyTo::Trim(to), Reply::Trimmed(outcome)) => drop(to.send(outcome)),
+            (ReplyTo::Transfer(to), Reply::Transferring(outcome)) => drop(to.send(outcome)),
             (to, reply) => tracing::error!(?to, ?reply, "a reply of another kind than the call"),
         }
     }
