@@ -30,6 +30,8 @@ pub struct PartitionPlacement {
     pub replicas: Vec<(NodeId, ReplicaId)>,
     /// What `replicas` shall be, while the partition moves.
     pub moving: Option<Vec<(NodeId, ReplicaId)>>,
+    /// Where it moved to before that was cancelled: these may vote, and are needed until the way back is done.
+    pub cancelled: Vec<(NodeId, ReplicaId)>,
     /// Whether it ever moved: then a replica that has no log yet is not one of those that it began with.
     pub moved: bool,
 }
@@ -37,7 +39,7 @@ pub struct PartitionPlacement {
 impl PartitionPlacement {
     /// Of a partition that is new.
     pub fn new(replicas: Vec<(NodeId, ReplicaId)>) -> PartitionPlacement {
-        PartitionPlacement { replicas, moving: None, moved: false }
+        PartitionPlacement { replicas, moving: None, cancelled: Vec::new(), moved: false }
     }
 
     /// The replicas that shall vote: where it moves, those that it moves to.
@@ -45,9 +47,10 @@ impl PartitionPlacement {
         self.moving.as_deref().unwrap_or(&self.replicas)
     }
 
-    /// Every replica that there is or shall be, each once.
+    /// Every replica that there is, shall be or may be, each once.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, ReplicaId)> {
-        let new = self.moving.iter().flatten().filter(|other| !self.replicas.contains(other));
+        let new = self.moving.iter().flatten().chain(&self.cancelled);
+        let new = new.filter(|other| !self.replicas.contains(other));
         self.replicas.iter().chain(new).copied()
     }
 }

@@ -98,18 +98,21 @@ impl Catalog {
             target.len() == replicas.len() && target.iter().all(|(_, replica)| replicas.contains(replica));
         // Another target may have been set since the leader said so.
         if same {
-            self.place(id, PartitionPlacement { replicas: target, moving: None, moved: true }, deltas);
+            self.place(id, PartitionPlacement { moved: true, ..PartitionPlacement::new(target) }, deltas);
         }
     }
 
-    /// The target of a move is where the replicas were before it: the leader undoes what it has begun.
+    /// The target of a move is where the replicas were before it: the leader undoes what it has begun. What it moved to
+    /// stays until that is done: those replicas may be the only voters by now. Cancelled twice is cancelled once.
     pub(super) fn cancel_move(&mut self, id: PartitionId, deltas: &mut Vec<Delta>) -> Result<(), Refusal> {
         let placement = self.placement(id)?;
-        if placement.moving.is_none() {
+        let Some(target) = placement.moving.clone() else {
             return Err(Refusal::NoMove { partition: id.to_string() });
+        };
+        if target != placement.replicas {
+            let before = Some(placement.replicas.clone());
+            self.place(id, PartitionPlacement { moving: before, cancelled: target, ..placement }, deltas);
         }
-        let before = Some(placement.replicas.clone());
-        self.place(id, PartitionPlacement { moving: before, ..placement }, deltas);
         Ok(())
     }
 

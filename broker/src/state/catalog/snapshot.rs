@@ -109,6 +109,11 @@ struct WirePartition {
     new_replicas: Vec<u64>,
     #[prost(bool, tag = "5")]
     moved: bool,
+    /// Of the placement that it moved to before that was cancelled.
+    #[prost(int32, repeated, tag = "6")]
+    cancelled_nodes: Vec<i32>,
+    #[prost(uint64, repeated, tag = "7")]
+    cancelled_replicas: Vec<u64>,
 }
 
 impl Catalog {
@@ -187,12 +192,16 @@ fn read_member(wire: WireMember) -> Option<(NodeId, Member)> {
 }
 
 fn write_topic(topic: &Topic) -> WireTopic {
+    let nodes = |seats: &[(NodeId, ReplicaId)]| seats.iter().map(|(node, _)| node.0).collect();
+    let replicas = |seats: &[(NodeId, ReplicaId)]| seats.iter().map(|(_, replica)| replica.0).collect();
     let write = |partition: &PartitionPlacement| WirePartition {
-        nodes: partition.replicas.iter().map(|(node, _)| node.0).collect(),
-        replicas: partition.replicas.iter().map(|(_, replica)| replica.0).collect(),
-        new_nodes: partition.moving.iter().flatten().map(|(node, _)| node.0).collect(),
-        new_replicas: partition.moving.iter().flatten().map(|(_, replica)| replica.0).collect(),
+        nodes: nodes(&partition.replicas),
+        replicas: replicas(&partition.replicas),
+        new_nodes: nodes(partition.moving.as_deref().unwrap_or_default()),
+        new_replicas: replicas(partition.moving.as_deref().unwrap_or_default()),
         moved: partition.moved,
+        cancelled_nodes: nodes(&partition.cancelled),
+        cancelled_replicas: replicas(&partition.cancelled),
     };
     WireTopic {
         id: write_id(topic.id),
@@ -205,15 +214,16 @@ fn write_topic(topic: &Topic) -> WireTopic {
 
 fn read_topic(wire: WireTopic) -> Option<Topic> {
     let read = |partition: WirePartition| {
-        let WirePartition { nodes, replicas, new_nodes, new_replicas, moved } = partition;
-        let fits = nodes.len() == replicas.len() && new_nodes.len() == new_replicas.len();
-        let pairs = |nodes: Vec<i32>, replicas: Vec<u64>| -> Vec<(NodeId, ReplicaId)> {
-            nodes.into_iter().map(NodeId).zip(replicas.into_iter().map(ReplicaId)).collect()
+        let pairs = |nodes: Vec<i32>, replicas: Vec<u64>| -> Option<Vec<(NodeId, ReplicaId)>> {
+            let fits = nodes.len() == replicas.len();
+            let seats = nodes.into_iter().map(NodeId).zip(replicas.into_iter().map(ReplicaId));
+            fits.then(|| seats.collect())
         };
-        (fits && !nodes.is_empty()).then(|| PartitionPlacement {
-            replicas: pairs(nodes, replicas),
-            moving: Some(pairs(new_nodes, new_replicas)).filter(|new| !new.is_empty()),
-            moved,
+        Some(PartitionPlacement {
+            replicas: pairs(partition.nodes, partition.replicas).filter(|replicas| !replicas.is_empty())?,
+            moving: Some(pairs(partition.new_nodes, partition.new_replicas)?).filter(|new| !new.is_empty()),
+            cancelled: pairs(partition.cancelled_nodes, partition.cancelled_replicas)?,
+            moved: partition.moved,
         })
     };
     let values = read_values(wire.values)?;

@@ -71,12 +71,17 @@ fn a_move_that_is_cancelled_goes_back_and_ends() {
     assert!(matches!(refused(control.ask_in_vain(cancel.clone())), Refusal::NoMove { .. }));
     let before = control.catalog.placement(id).unwrap().replicas;
     control.ask(move_to(&[4, 2, 1]));
-    control.ask(cancel);
+    control.ask(cancel.clone());
     let undone = control.catalog.placement(id).unwrap();
-    assert_eq!((undone.wanted(), undone.all().count()), (&before[..], 3));
+    assert_eq!(undone.wanted(), &before[..]);
+    assert_eq!(undone.all().count(), 4, "the new replica may vote: it stays until the way back is done");
+    control.ask(cancel);
+    assert_eq!(control.catalog.placement(id).unwrap(), undone, "cancelled twice is cancelled once");
+    assert_eq!(Catalog::restore(&control.catalog.snapshot()).unwrap(), control.catalog);
     let replicas = before.iter().map(|(_, replica)| *replica).collect();
     control.catalog.apply(Command::FinishMove { partition: id, replicas });
-    assert_eq!(control.catalog.placement(id).unwrap().moving, None);
+    let back = control.catalog.placement(id).unwrap();
+    assert_eq!((back.moving.as_ref(), back.all().count()), (None, 3));
 }
 
 #[test]
