@@ -15,7 +15,7 @@ pub struct Follower {
     pub voter: bool,
     /// The last entry known to be synced there.
     pub matched: Index,
-    /// Whether it was heard from within the last election timeout.
+    /// Whether it was heard from within the last two election timeouts.
     pub active: bool,
     /// Whether it is to begin its log anew, or be looked for.
     pub waits_for_snapshot: bool,
@@ -65,7 +65,7 @@ impl Replica {
                 replica: ReplicaId(*id),
                 voter: voters.voters.contains(id) || voters.voters_outgoing.contains(id),
                 matched: Index(progress.matched),
-                active: progress.recent_active,
+                active: self.has_heard(*id),
                 waits_for_snapshot: progress.state == ProgressState::Snapshot,
             })
             .collect();

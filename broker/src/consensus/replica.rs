@@ -1,6 +1,6 @@
 //! The Ready loop: what Raft hands out, in the order in which it may leave.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use caudal_proto::peer;
@@ -106,6 +106,8 @@ pub struct Replica {
     /// Offset and time behind the last entry proposed, which may not have come out of a `Ready` yet.
     proposed: (Offset, i64),
     draws: Draws,
+    /// Whom a leader heard from in the election timeout before this one.
+    heard: BTreeSet<u64>,
 }
 
 impl Replica {
@@ -146,11 +148,18 @@ impl Replica {
             hard_state,
             proposed,
             draws: Draws { seed, count: 0, elapsed: 0 },
+            heard: BTreeSet::new(),
         })
     }
 
     pub(super) fn raw(&self) -> &RawNode<Store> {
         &self.raw
+    }
+
+    /// Whether a follower was heard from within two election timeouts.
+    pub(super) fn has_heard(&self, replica: u64) -> bool {
+        self.heard.contains(&replica)
+            || self.raw.raft.prs().get(replica).is_some_and(|progress| progress.recent_active)
     }
 
     pub(super) fn raw_mut(&mut self) -> &mut RawNode<Store> {
@@ -167,6 +176,14 @@ impl Replica {
         // Raft draws its timeouts by itself, from the system: these replace them, so that a seed tells all.
         let timeout = self.draws.timeout(self.raw.raft.election_elapsed);
         self.raw.raft.set_randomized_election_timeout(timeout);
+        // A leader forgets once in an election timeout whom it heard from: who asks just then must not find everybody
+        // silent.
+        if !self.is_leader() {
+            self.heard.clear();
+        } else if self.raw.raft.election_elapsed + 1 >= ELECTION_TICKS {
+            let active = self.raw.raft.prs().iter().filter(|(_, progress)| progress.recent_active);
+            self.heard = active.map(|(id, _)| *id).collect();
+        }
         self.raw.tick()
     }
 
@@ -347,11 +364,22 @@ impl Replica {
             _ => {
                 let mut change = ConfChangeV2::default();
                 change.merge_from_bytes(&entry.payload).map_err(|error| error.to_string())?;
+                // The leader and Raft by itself may both have put the end of a joint configuration into the log: the
+                // second one ends nothing, on every replica alike.
+                if change.changes.is_empty() && self.voters().voters_outgoing.is_empty() {
+                    return Ok(self.voters());
+                }
                 self.raw.apply_conf_change(&change)
             }
         }
         .map_err(|error| error.to_string())?;
         self.raw.mut_store().set_conf(conf.clone());
+        // A leader may find itself outside by a change that an earlier leader proposed; Raft would go on and then panic.
+        let votes = [&conf.voters, &conf.voters_outgoing].iter().any(|half| half.contains(&self.raw.raft.id));
+        if self.is_leader() && !votes {
+            let term = self.raw.raft.term;
+            self.raw.raft.become_follower(term, raft::INVALID_ID);
+        }
         Ok(voters(&conf))
     }
 

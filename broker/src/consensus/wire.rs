@@ -61,6 +61,8 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         snapshot,
         chain: None,
         announce: None,
+        // The node knows.
+        voters_index: 0,
     })
 }
 

@@ -235,3 +235,86 @@ fn a_follower_stops_at_an_entry_it_does_not_understand() {
     let error = replica.ready().unwrap_err();
     assert!(error.contains("does not know"), "{error}");
 }
+
+#[test]
+fn a_follower_that_answers_is_active_at_every_moment() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    for _ in 0..3 * crate::limits::ELECTION_TICKS {
+        // Asked before the answers to the next sign of life are back.
+        group.replicas.get_mut(&leader).unwrap().tick();
+        assert!(group.replicas[&leader].followers().iter().all(|follower| follower.active));
+        group.settle();
+    }
+    let silent = (1..=3).find(|id| *id != leader).unwrap();
+    group.replicas.remove(&silent);
+    group.tick(3 * crate::limits::ELECTION_TICKS);
+    let active = |id: u64| {
+        let followers = group.replicas[&leader].followers();
+        followers.iter().any(|follower| follower.replica == ReplicaId(id) && follower.active)
+    };
+    assert_eq!((1..=3).filter(|id| active(*id)).count(), 1, "one answers and one is silent");
+}
+
+/// Lets the leader change the voters, and everybody apply it.
+fn change(group: &mut Group, change: &crate::consensus::Change) {
+    let leader = group.leader();
+    assert!(group.replicas.get_mut(&leader).unwrap().propose_change(change));
+    group.settle();
+    group.tick(1);
+    apply_changes(group);
+}
+
+fn apply_changes(group: &mut Group) {
+    for (id, applied) in &mut group.applied {
+        let Some(replica) = group.replicas.get_mut(id) else { continue };
+        for entry in std::mem::take(applied) {
+            if matches!(entry.kind, Kind::ConfChange | Kind::ConfChangeV2) {
+                replica.apply_conf_change(&entry).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_is_removed_leads_no_longer() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let (old, id) = (group.leader(), (1..=3).find(|id| *id != group.leader()).unwrap());
+    let removal = crate::consensus::Change { removed: vec![ReplicaId(id)], ..Default::default() };
+    // The old leader removes it, and it leads before that is committed.
+    group.replicas.get_mut(&old).unwrap().propose_change(&removal);
+    group.turn(old);
+    group.sync(old);
+    group.deliver();
+    group.sync(id);
+    group.wire.clear();
+    let deposed = group.replicas.remove(&old).unwrap();
+    group.tick(60);
+    group.replicas.insert(old, deposed);
+    group.settle();
+    apply_changes(&mut group);
+    assert!(!group.replicas[&id].is_leader(), "it removed itself by committing what it inherited");
+    group.replicas.get_mut(&id).unwrap().persisted(u64::MAX);
+    group.tick(40);
+    assert!(group.leader() != id);
+}
+
+#[test]
+fn the_end_of_a_joint_configuration_may_come_twice() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    let others: Vec<ReplicaId> = (1..=3).filter(|id| *id != leader).map(ReplicaId).collect();
+    // Both become learners at once: that is joint, and the watch over it ends it as Raft does.
+    change(&mut group, &crate::consensus::Change { learners: others, ..Default::default() });
+    for _ in 0..4 {
+        group.replicas.get_mut(&leader).unwrap().leave_joint();
+        group.settle();
+        group.tick(1);
+        apply_changes(&mut group);
+    }
+    let voters = group.replicas[&leader].voters();
+    assert_eq!((voters.voters, voters.voters_outgoing), (vec![leader], vec![]));
+}
