@@ -58,8 +58,7 @@ impl Node {
         let Some(partition) = self.partitions.get(&PartitionId::CONTROL) else { return };
         let Life::Live(live) = &partition.life else { return };
         let leader = live.replica.leader().filter(|leader| *leader != live.replica.id());
-        let leader_at = |leader| partition.seats.nodes.get(&leader).or_else(|| partition.heard.get(&leader));
-        let Some(to) = leader.and_then(leader_at) else { return };
+        let Some(to) = leader.and_then(|leader| partition.seats.nodes.get(&leader)) else { return };
         let message = peer::Message {
             topic_id: bytes::Bytes::copy_from_slice(TopicId::CONTROL.as_bytes()),
             partition: 0,
@@ -134,7 +133,6 @@ impl Node {
     pub(super) fn members_changed(&mut self) {
         let seats = Arc::new(self.control_seats());
         if let Some(partition) = self.partitions.get_mut(&PartitionId::CONTROL) {
-            partition.heard.retain(|replica, _| !seats.nodes.contains_key(replica));
             partition.seats = seats;
         }
         let Some(control) = &self.control else { return };
@@ -179,9 +177,13 @@ impl Node {
         }
     }
 
+    /// Whether the control partition may need a broker for an election.
     fn votes_in_control(&self, node: NodeId) -> bool {
         let Some(partition) = self.partitions.get(&PartitionId::CONTROL) else { return true };
         let Life::Live(live) = &partition.life else { return true };
+        if !live.is_settled() {
+            return true;
+        }
         let voters = live.replica.voters();
         let votes = |replica: &ReplicaId| {
             voters.voters.contains(&replica.0) || voters.voters_outgoing.contains(&replica.0)
@@ -215,7 +217,7 @@ fn finished(catalog: &Catalog, status: &peer::PartitionStatus) -> Option<(Partit
     let placement = catalog.topic_by_id(topic)?.partitions.get(usize::try_from(status.partition).ok()?)?;
     let target = placement.moving.as_ref()?;
     let voters = voters_from_peer(status.voters.clone()?);
-    let settled = voters.voters_outgoing.is_empty() && voters.learners.is_empty();
+    let settled = status.settled && voters.voters_outgoing.is_empty() && voters.learners.is_empty();
     let same = voters.voters.len() == target.len()
         && target.iter().all(|(_, replica)| voters.voters.contains(&replica.0));
     let leader = target.iter().any(|(_, replica)| replica.0 == status.leader);

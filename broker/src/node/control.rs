@@ -303,6 +303,14 @@ impl Node {
         })
     }
 
+    /// The voters that the replica here knows of its group; `None` where it takes no part.
+    pub fn voters(&self, id: PartitionId) -> Option<crate::log::Voters> {
+        match &self.partitions.get(&id)?.life {
+            Life::Live(live) => Some(live.replica.voters()),
+            Life::Opening | Life::Closed { .. } => None,
+        }
+    }
+
     /// The topics as the control partition would snapshot them; empty on other shards.
     pub fn control_state(&self) -> Bytes {
         self.control.as_ref().map(|control| control.catalog.snapshot()).unwrap_or_default()

@@ -146,6 +146,13 @@ pub enum Input {
         /// Whether it is there.
         done: bool,
     },
+    /// A configuration is durable.
+    ConfKept {
+        /// Whose.
+        partition: PartitionId,
+        /// The index that it was applied at.
+        applied: Index,
+    },
     /// The log begins elsewhere: files below are no longer referred to.
     Began {
         /// Whose.

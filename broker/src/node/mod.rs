@@ -133,6 +133,8 @@ pub struct Node {
     down: BTreeSet<NodeId>,
     /// Brokers that shall not lead.
     unfit: Arc<BTreeSet<NodeId>>,
+    /// Replicas of the control partition that spoke and are not known here yet, by their brokers.
+    strangers: BTreeMap<NodeId, ReplicaId>,
     /// Whether there ever was another broker: one alone has nobody to tell.
     has_peers: bool,
 }
@@ -153,6 +155,7 @@ impl Node {
             stopped_at: 0,
             down: BTreeSet::new(),
             unfit: Arc::default(),
+            strangers: BTreeMap::new(),
             has_peers: false,
             options,
         };
@@ -202,6 +205,9 @@ impl Node {
             }
             Input::Segments { partition, segments, room } => self.retain(now, partition, &segments, room),
             Input::SnapshotDone { index, done, .. } => self.snapshot_done(index, done),
+            Input::ConfKept { partition, applied } => {
+                self.with_live(partition, |live, _, _| live.voters_kept = live.voters_kept.max(applied));
+            }
             Input::Began { partition, start } => self.with_live(partition, |live, _, _| {
                 live.start = start;
                 live.replica.compact(start.first_index);
@@ -353,6 +359,10 @@ impl Node {
             live.replica.campaign_if_alone()?;
             if let Some(partition) = node.partitions.get_mut(&id) {
                 partition.life = Life::Live(Box::new(live));
+            }
+            if id == PartitionId::CONTROL {
+                // Who votes is known from here on, and those who do stay.
+                node.members_changed();
             }
             Ok(())
         });

@@ -23,8 +23,6 @@ pub(super) struct Partition {
     pub(super) topic: Arc<str>,
     pub(super) config: Arc<TopicConfig>,
     pub(super) seats: Arc<Seats>,
-    /// Of the control partition: replicas that were heard from and have no seat as far as is known here.
-    pub(super) heard: BTreeMap<ReplicaId, NodeId>,
     pub(super) life: Life,
     /// Distinguishes this life's completions from those of an earlier one.
     pub(super) incarnation: u64,
@@ -67,6 +65,10 @@ pub(super) struct Live {
     pub(super) start: LogStart,
     /// Changes of voters up to here are applied.
     pub(super) voters_index: Index,
+    /// Those up to here are durable.
+    pub(super) voters_kept: Index,
+    /// The same of the other replicas, as far as they have said so.
+    pub(super) voters_kept_at: BTreeMap<ReplicaId, Index>,
     /// What came with the newest word that the log begins elsewhere.
     pub(super) arriving: Option<Box<peer::Snapshot>>,
     /// The commit index a second ago: who lacks none of it is in step.
@@ -83,7 +85,6 @@ impl Partition {
             topic,
             config,
             seats,
-            heard: BTreeMap::new(),
             life: Life::Opening,
             incarnation: 0,
             panicked_ms: None,
@@ -183,6 +184,8 @@ impl Live {
             kept_commit: commit,
             start,
             voters_index,
+            voters_kept: voters_index,
+            voters_kept_at: BTreeMap::new(),
             arriving: None,
             commit_before: Index(0),
             led_since: None,

@@ -16,20 +16,16 @@ use crate::state::Producers;
 
 impl Node {
     /// A message of another broker's replica. One for a replica that is not here, or from one that is not known here, is
-    /// dropped: it is late, or early, or forged.
+    /// dropped: it is late, or early, or forged. Of the control partition every broker of the cluster has a replica, and
+    /// one that is behind knows only some of them: there a replica that nothing is known of is heard, and answered where
+    /// it spoke from.
     pub(super) fn peer_message(&mut self, now: Now, from: NodeId, message: Box<peer::Message>) {
         let Some(id) = partition_of(&message) else { return };
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         let sender = ReplicaId(message.from);
         let known = match partition.seats.nodes.get(&sender) {
-            Some(node) => *node == from,
-            // A broker that is behind in the control partition has not heard of those that came since: it must be able
-            // to hear of them from them. Their word counts for what Raft makes of it, and theirs is the answer.
-            None if id == PartitionId::CONTROL => {
-                partition.heard.insert(sender, from);
-                true
-            }
-            None => false,
+            Some(home) => *home == from,
+            None => id == PartitionId::CONTROL,
         };
         let meant = partition.seats.here == ReplicaId(message.to);
         if let Some(said) = message.announce {
@@ -39,8 +35,14 @@ impl Node {
         if !(known && meant && lives && is_whole(&message)) {
             return;
         }
+        if !partition.seats.nodes.contains_key(&sender) {
+            // One for each broker, so that nobody makes this grow.
+            self.strangers.insert(from, sender);
+        }
         self.guarded(now, id, |node| {
             node.with_live(id, |live, _, _| {
+                let kept = live.voters_kept_at.entry(sender).or_default();
+                *kept = Index(message.voters_index).max(*kept);
                 if let Some(snapshot) = &message.snapshot {
                     live.arriving = Some(Box::new(snapshot.clone()));
                 }
@@ -71,17 +73,22 @@ impl Node {
     /// Hands out what Raft wants sent.
     pub(super) fn send(&mut self, id: PartitionId, messages: Vec<peer::Message>) {
         for mut message in messages {
-            let Some(Partition { life: Life::Live(live), seats, heard, .. }) = self.partitions.get(&id)
+            let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get(&id)
             else {
                 return;
             };
             let to = ReplicaId(message.to);
-            let Some(to) = seats.nodes.get(&to).or_else(|| heard.get(&to)).copied() else { continue };
+            let stranger =
+                || self.strangers.iter().find(|(_, replica)| **replica == to).map(|(node, _)| *node);
+            let to =
+                seats.nodes.get(&to).copied().or_else(|| stranger().filter(|_| id == PartitionId::CONTROL));
+            let Some(to) = to else { continue };
             let class = match message.r#type {
                 APPEND => peer::Class::Appends,
                 SNAPSHOT => peer::Class::Bulk,
                 _ => peer::Class::Control,
             };
+            message.voters_index = live.voters_kept.0;
             if message.r#type == SNAPSHOT {
                 let state = self.control.as_ref().filter(|_| id == PartitionId::CONTROL).map(Control::state);
                 // What Raft knows of it may be older than where the log begins by now: it will ask again.
@@ -166,6 +173,18 @@ impl Live {
             state_term: state_term.0,
             ..raft
         })
+    }
+
+    /// Whether no change of voters is under way, and every voter will start from the last one whatever happens: until then
+    /// an election may need those who voted before it.
+    pub(super) fn is_settled(&self) -> bool {
+        let here = self.replica.id();
+        let kept = |id: &u64| match ReplicaId(*id) {
+            replica if replica == here => self.voters_kept,
+            replica => self.voters_kept_at.get(&replica).copied().unwrap_or_default(),
+        };
+        let all = self.replica.voters().voters.iter().all(|id| kept(id) >= self.voters_index);
+        all && !self.replica.is_changing()
     }
 
     /// The whole of a jump that Raft has taken: what arrived with it.
@@ -253,5 +272,6 @@ pub(super) fn status(
         voters: Some(voters_to_peer(&live.replica.voters())),
         behind,
         high_watermark: high_watermark.0,
+        settled: live.is_settled(),
     }
 }

@@ -248,6 +248,8 @@ struct OpenLog {
     meta: PartitionMeta,
     /// `Persist`s that are not durable yet, oldest first.
     unsynced: VecDeque<Unsynced>,
+    /// Configurations that are not durable yet, and the rounds that carry them.
+    confs: VecDeque<(u64, Index)>,
     written: Index,
     /// The segment that was active at the last look at its segments.
     sequence: u64,

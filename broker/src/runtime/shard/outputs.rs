@@ -32,7 +32,12 @@ impl Shard {
             Output::Jump { partition, term, vote, snapshot } => self.jump(partition, term, vote, snapshot),
             Output::Commit { partition, index } => self.change(partition, MetaField::Commit(index)),
             Output::Conf { partition, applied, voters } => {
-                self.change(partition, MetaField::Conf { applied, voters })
+                self.change(partition, MetaField::Conf { applied, voters });
+                let round = self.rounds + 1;
+                if let Some(open) = self.logs.get_mut(&partition) {
+                    open.confs.push_back((round, applied));
+                    self.touched.insert(partition);
+                }
             }
             Output::Reply { ticket, reply } => self.effects.push_back(Effect::Reply { ticket, reply }),
             Output::Publish { partition, view } => {
@@ -218,8 +223,9 @@ impl Shard {
             reader: log.reader(),
         });
         let (written, sequence, start) = (log.written(), log.sequence(), log.start());
-        let unsynced = std::collections::VecDeque::new();
-        self.logs.insert(partition, OpenLog { log, config, topic, meta, unsynced, written, sequence, start });
+        let (unsynced, confs) = Default::default();
+        let open = OpenLog { log, config, topic, meta, unsynced, confs, written, sequence, start };
+        self.logs.insert(partition, open);
         self.node.handle(now, Input::Opened { partition, boot });
     }
 

@@ -92,6 +92,9 @@ impl Shard {
             let (incarnation, ready) = (done.incarnation, done.ready);
             self.node.handle(now, Input::Persisted { partition, incarnation, ready });
         }
+        while let Some((_, applied)) = open.confs.pop_front_if(|(round, _)| *round <= number) {
+            self.node.handle(now, Input::ConfKept { partition, applied });
+        }
         if open.log.has_work() {
             self.touched.insert(partition);
         }
