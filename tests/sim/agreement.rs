@@ -1,11 +1,15 @@
 //! What must hold between replicas at every moment, whoever leads: checked after every step.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use caudal_broker::ids::{Index, PartitionId, Term};
+use caudal_broker::ids::{Index, NodeId, PartitionId, ReplicaId, Term};
 use caudal_broker::log::Entry;
+use caudal_broker::node::Probe;
+use caudal_broker::state::{Catalog, PartitionPlacement};
 
-use crate::hosts::Host;
+use crate::broker::Broker;
+use crate::hosts::{Host, node};
 use crate::world::{PARTITIONS, partition_id};
 
 /// What has been seen of each partition so far.
@@ -16,10 +20,10 @@ pub(crate) struct Agreement {
     /// The entries that some replica took for committed: a hash of each.
     committed: BTreeMap<PartitionId, BTreeMap<Index, u32>>,
     /// Up to where each host's committed entries were compared.
-    compared: BTreeMap<(usize, PartitionId), Index>,
+    compared: BTreeMap<(usize, PartitionId, ReplicaId), Index>,
 }
 
-fn partitions() -> Vec<PartitionId> {
+pub(crate) fn partitions() -> Vec<PartitionId> {
     let topics = (0..PARTITIONS as u32).map(partition_id);
     [PartitionId::CONTROL].into_iter().chain(topics).collect()
 }
@@ -76,7 +80,7 @@ impl Agreement {
                     }
                 }
                 // What is committed elsewhere may not be in this log yet, and what it replaces still be.
-                self.compare(at, host, partition, probe.first, probe.commit.min(probe.persisted))?;
+                self.compare(at, host, partition, &probe)?;
             }
         }
         Ok(())
@@ -87,11 +91,11 @@ impl Agreement {
         at: usize,
         host: &Host,
         partition: PartitionId,
-        first: Index,
-        commit: Index,
+        probe: &Probe,
     ) -> Result<(), String> {
-        let compared = self.compared.entry((at, partition)).or_default();
-        let from = compared.next().max(first);
+        let compared = self.compared.entry((at, partition, probe.replica)).or_default();
+        let from = compared.next().max(probe.first);
+        let commit = probe.commit.min(probe.persisted);
         if from > commit {
             return Ok(());
         }
@@ -111,39 +115,95 @@ impl Agreement {
         Ok(())
     }
 
-    /// Why the replicas are not all the same yet, after the faults have ended.
+    /// Why the replicas are not all the same yet, where they shall be, after the faults have ended.
     pub(crate) fn disagreement(&self, hosts: &[Host]) -> Option<String> {
-        for partition in partitions() {
-            let probes: Vec<_> = hosts
-                .iter()
-                .map(|host| host.broker.as_ref().and_then(|broker| broker.probe(partition)))
-                .collect();
-            if probes.iter().any(Option::is_none) {
-                return Some(format!("partition {partition} takes no part on some broker"));
+        let Some(catalog) = catalog(hosts) else {
+            return Some(format!("nobody leads: {}", standing(hosts, PartitionId::CONTROL)));
+        };
+        if catalog.members().any(|member| member.removing) {
+            let removing: Vec<NodeId> =
+                catalog.members().filter(|member| member.removing).map(|member| member.id).collect();
+            let moving = catalog.moving().chain([PartitionId::CONTROL]);
+            let moving: Vec<String> = moving.map(|partition| standing(hosts, partition)).collect();
+            return Some(format!("{removing:?} is not removed yet: {}", moving.join("\n")));
+        }
+        let members: Vec<(NodeId, ReplicaId)> =
+            catalog.members().map(|member| (member.id, member.control)).collect();
+        let topic = catalog.topic("t")?;
+        let placed = topic.placements().map(|(partition, placement)| (partition, placement.clone()));
+        for (partition, placement) in
+            [(PartitionId::CONTROL, PartitionPlacement::new(members.clone()))].into_iter().chain(placed)
+        {
+            if placement.moving.is_some() {
+                let standing = standing(hosts, partition);
+                return Some(format!("partition still moves: {placement:?}\n{standing}"));
             }
-            let probes: Vec<_> = probes.into_iter().flatten().collect();
-            if probes.iter().filter(|probe| probe.ready).count() != 1 {
-                return Some(format!("partition {partition} has no leader: {probes:?}"));
-            }
-            let ends: BTreeSet<(Index, Index)> =
-                probes.iter().map(|probe| (probe.last, probe.persisted)).collect();
-            if ends.len() != 1 || probes.iter().any(|probe| probe.persisted != probe.last) {
-                return Some(format!("the replicas of partition {partition} end apart: {probes:?}"));
-            }
-            let first = probes.iter().map(|probe| probe.first).max().unwrap_or_default();
-            let last = probes[0].last.next();
-            let logs: BTreeSet<Vec<u32>> = hosts
-                .iter()
-                .map(|host| entries(host, partition, first, last).iter().map(hash).collect())
-                .collect();
-            if logs.len() != 1 {
-                return Some(format!(
-                    "the replicas of partition {partition} differ between {first} and {last}"
-                ));
+            if let Some(why) = differ(hosts, partition, &placement.replicas) {
+                return Some(why);
             }
         }
-        let states: BTreeSet<_> =
-            hosts.iter().flat_map(|host| &host.broker).map(|broker| broker.control_state()).collect();
+        let home = |(node, _): &(NodeId, ReplicaId)| (node.0 - 1) as usize;
+        let brokers = members.iter().flat_map(|member| &hosts[home(member)].broker);
+        let states: BTreeSet<_> = brokers.map(|broker| broker.control_state()).collect();
         (states.len() != 1).then(|| "the brokers know different topics".to_owned())
     }
+}
+
+/// What each broker knows of a partition.
+fn standing(hosts: &[Host], partition: PartitionId) -> String {
+    let mut text = format!("partition {partition}:");
+    for (at, host) in hosts.iter().enumerate() {
+        let Some(broker) = &host.broker else { continue };
+        let (Some(probe), Some(voters)) = (broker.probe(partition), broker.voters(partition)) else {
+            continue;
+        };
+        let (halves, learners) = ((voters.voters, voters.voters_outgoing), voters.learners);
+        text += &format!("\nbroker {at}: {probe:?} votes {halves:?} learns {learners:?}");
+    }
+    text
+}
+
+/// The topics as the leader of the control partition knows them.
+pub(crate) fn catalog(hosts: &[Host]) -> Option<Arc<Catalog>> {
+    let mut brokers = hosts.iter().flat_map(|host| &host.broker);
+    let leads = |broker: &&Broker| broker.probe(PartitionId::CONTROL).is_some_and(|probe| probe.ready);
+    brokers.find(leads)?.catalog.clone()
+}
+
+/// What is different between the replicas of a partition, which are on these brokers and no others.
+fn differ(hosts: &[Host], partition: PartitionId, replicas: &[(NodeId, ReplicaId)]) -> Option<String> {
+    let mut found = Vec::new();
+    for (at, host) in hosts.iter().enumerate().filter(|(_, host)| !host.gone) {
+        let probe = host.broker.as_ref().and_then(|broker| broker.probe(partition));
+        let replica = replicas.iter().find(|(home, _)| *home == node(at)).map(|(_, replica)| *replica);
+        match (probe, replica) {
+            (None, None) => {}
+            (Some(probe), Some(replica)) if probe.replica == replica => found.push((host, probe)),
+            (probe, replica) => {
+                return Some(format!("broker {at} has {probe:?} of partition {partition}, not {replica:?}"));
+            }
+        }
+    }
+    let probes: Vec<&Probe> = found.iter().map(|(_, probe)| probe).collect();
+    let leaders: Vec<&Host> = found.iter().filter(|(_, probe)| probe.ready).map(|(host, _)| *host).collect();
+    let [leader] = leaders[..] else {
+        return Some(format!("partition {partition} has {} leaders: {probes:?}", leaders.len()));
+    };
+    let voters = leader.broker.as_ref().and_then(|broker| broker.voters(partition)).unwrap_or_default();
+    let known: BTreeSet<u64> = voters.voters.iter().chain(&voters.learners).copied().collect();
+    let placed: BTreeSet<u64> = replicas.iter().map(|(_, replica)| replica.0).collect();
+    let votes = partition == PartitionId::CONTROL || voters.learners.is_empty();
+    if known != placed || !voters.voters_outgoing.is_empty() || !votes {
+        return Some(format!("partition {partition} is placed on {placed:?} and its voters are {voters:?}"));
+    }
+    let ends: BTreeSet<(Index, Index)> = probes.iter().map(|probe| (probe.last, probe.persisted)).collect();
+    if ends.len() != 1 || probes.iter().any(|probe| probe.persisted != probe.last) {
+        return Some(format!("the replicas of partition {partition} end apart: {probes:?}"));
+    }
+    let first = probes.iter().map(|probe| probe.first).max().unwrap_or_default();
+    let last = probes[0].last.next();
+    let log = |host: &Host| -> Vec<u32> { entries(host, partition, first, last).iter().map(hash).collect() };
+    let logs: BTreeSet<Vec<u32>> = found.iter().map(|(host, _)| log(host)).collect();
+    (logs.len() != 1)
+        .then(|| format!("the replicas of partition {partition} differ between {first} and {last}"))
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, PartitionId, ShardId};
-use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round};
-use caudal_broker::node::{Identity, Now, Options, Probe, Published, Reply, ShardMessage, Ticket, shard_of};
+use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round, Voters};
+use caudal_broker::node::{
+    Identity, NO_ROOM_FOR_LOG, Now, Options, Probe, Published, Reply, ShardMessage, Ticket, shard_of,
+};
 use caudal_broker::runtime::shard::{Effect, LogRead, Shard, ShardInput, ShardOptions};
 use caudal_broker::state::{Catalog, TopicDefaults};
 use caudal_proto::peer;
@@ -31,6 +33,8 @@ pub(crate) struct Broker {
     pub(crate) replies: Vec<(Ticket, Reply)>,
     /// Messages for other brokers.
     pub(crate) letters: Vec<(NodeId, Box<peer::Message>)>,
+    /// Why partitions take no part any more.
+    pub(crate) closed: Vec<(PartitionId, Arc<str>)>,
     /// What it says of the partitions that it leads.
     pub(crate) statuses: Vec<Vec<peer::PartitionStatus>>,
     reads: Vec<LogRead>,
@@ -84,6 +88,7 @@ impl Broker {
             node: None,
             replies: Vec::new(),
             letters: Vec::new(),
+            closed: Vec::new(),
             statuses: Vec::new(),
             reads: Vec::new(),
             identity: identity.clone(),
@@ -106,6 +111,11 @@ impl Broker {
     /// What a replica here knows of its group, if it takes part.
     pub(crate) fn probe(&self, partition: PartitionId) -> Option<Probe> {
         self.shards[shard_of(partition, SHARDS).0 as usize].node().probe(partition)
+    }
+
+    /// The voters that a replica here knows of its group, if it takes part.
+    pub(crate) fn voters(&self, partition: PartitionId) -> Option<Voters> {
+        self.shards[shard_of(partition, SHARDS).0 as usize].node().voters(partition)
     }
 
     /// The state of the control partition.
@@ -162,6 +172,10 @@ impl Broker {
             Effect::Configured { .. } => {}
             Effect::Publish { partition, view } => {
                 self.note(&format!("publish {partition} {view:?}"));
+                // A full disk passes.
+                if let Some(why) = view.closed.clone().filter(|why| **why != *NO_ROOM_FOR_LOG) {
+                    self.closed.push((partition, why));
+                }
                 if let Some(known) = self.views.get_mut(&partition) {
                     known.published = Some(view);
                 }

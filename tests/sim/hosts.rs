@@ -6,6 +6,7 @@ use caudal_broker::ids::{NodeId, ReplicaId};
 use caudal_broker::log::{Fatal, Fs};
 use caudal_broker::node::{Founder, Identity};
 use caudal_broker::runtime::shard::ShardInput;
+use caudal_broker::state::{LEVEL, NewMember};
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
 use crate::broker::{Broker, SHARDS};
@@ -20,11 +21,28 @@ pub(crate) struct Host {
     pub(crate) planned: bool,
     /// It hears and does nothing, like a process that was stopped.
     pub(crate) paused: bool,
+    /// Who the broker on it is; nobody before it joins.
+    pub(crate) identity: Option<Identity>,
+    /// How often a broker was started on it.
+    pub(crate) lives: u64,
+    /// The step before which nobody repairs it.
+    pub(crate) down_until: u64,
+    /// It was taken out of the cluster, and switched off.
+    pub(crate) gone: bool,
 }
 
 impl Host {
     pub(crate) fn new(seed: u64) -> Host {
-        Host { fs: Arc::new(LyingFs::new(seed)), broker: None, planned: false, paused: false }
+        Host {
+            fs: Arc::new(LyingFs::new(seed)),
+            broker: None,
+            planned: false,
+            paused: false,
+            identity: None,
+            lives: 0,
+            down_until: 0,
+            gone: false,
+        }
     }
 }
 
@@ -33,32 +51,36 @@ pub(crate) fn node(host: usize) -> NodeId {
     NodeId(host as i32 + 1)
 }
 
-fn identity(host: usize, hosts: usize) -> Identity {
-    let uuid = |host: usize| uuid::Uuid::from_u128(7 + host as u128);
-    let peer_address = |host: usize| format!("127.0.0.1:{}", 7172 + host * 100);
-    let founder = |host| Founder { uuid: uuid(host), peer_address: peer_address(host) };
-    let founders = (0..hosts).map(founder).collect();
-    Identity {
-        node_uuid: uuid(host),
+/// What a broker says of itself before it belongs to a cluster.
+pub(crate) fn said(host: usize) -> NewMember {
+    NewMember {
+        uuid: uuid::Uuid::from_u128(7 + host as u128),
         address: format!("127.0.0.1:{}", 7171 + host * 100),
-        peer_address: peer_address(host),
+        peer_address: format!("127.0.0.1:{}", 7172 + host * 100),
         rack: None,
-        node: node(host),
-        control: ReplicaId(host as u64 + 1),
-        founders,
+        level: LEVEL,
     }
+}
+
+/// Who a broker is: one of the founders, or one that joined them.
+pub(crate) fn identity(host: usize, node: NodeId, control: ReplicaId, founders: usize) -> Identity {
+    let NewMember { uuid, address, peer_address, rack, .. } = said(host);
+    let founder = |host| Founder { uuid: said(host).uuid, peer_address: said(host).peer_address };
+    let founders = (0..founders).map(founder).collect();
+    Identity { node_uuid: uuid, address, peer_address, rack, node, control, founders }
 }
 
 impl World {
     /// Starts a broker; tries again where a planned fault hits the start itself.
     pub(crate) fn start(&mut self, at: usize) {
+        let Some(identity) = self.hosts[at].identity.clone().filter(|_| !self.hosts[at].gone) else { return };
         for _ in 0..20 {
             let fs = Arc::clone(&self.hosts[at].fs) as Arc<dyn Fs>;
             let seed = self.seed.wrapping_add(at as u64 * 7919);
-            match Broker::start(fs, seed, &identity(at, self.hosts.len())) {
+            match Broker::start(fs, seed, &identity) {
                 Ok(broker) => {
                     self.hosts[at].broker = Some(broker);
-                    self.starts += 1;
+                    self.hosts[at].lives += 1;
                     self.meet(at);
                     return;
                 }
@@ -73,14 +95,12 @@ impl World {
 
     /// The others hear that it lives, and it of them.
     fn meet(&mut self, at: usize) {
-        let now = self.now;
         for other in (0..self.hosts.len()).filter(|other| *other != at) {
             if self.hosts[other].broker.is_some() {
                 self.tell(other, &|| ShardInput::PeerUp(node(at)));
                 self.tell(at, &|| ShardInput::PeerUp(node(other)));
             }
         }
-        let _ = now;
     }
 
     /// Hands an input to every shard of a broker.
@@ -101,6 +121,11 @@ impl World {
     fn carry_letters(&mut self, at: usize) {
         let Some(broker) = &mut self.hosts[at].broker else { return };
         let (letters, statuses) = (std::mem::take(&mut broker.letters), std::mem::take(&mut broker.statuses));
+        let closed = std::mem::take(&mut broker.closed);
+        // A fault of the disk closes what cannot be opened, until the next start.
+        for (partition, why) in closed.into_iter().filter(|_| !self.hosts[at].planned) {
+            self.wrong.push(format!("broker {at} closes partition {partition}: {why}"));
+        }
         for (to, message) in letters {
             let to = (to.0 - 1) as usize;
             let (partition, replica) = (broker_partition(&message), ReplicaId(message.to));
@@ -172,7 +197,7 @@ impl World {
 
     pub(crate) fn crash(&mut self, at: usize) {
         self.take_replies(at);
-        self.crashes += 1;
+        self.coverage.counts.crashes += 1;
         self.network.forget(at);
         let host = &mut self.hosts[at];
         if let Some(broker) = host.broker.take() {
@@ -181,6 +206,12 @@ impl World {
         let kind = if self.faults.once_in(3) { Crash::ProcessDies } else { Crash::PowerDies };
         host.fs.crash(kind);
         (host.planned, host.paused) = (false, false);
+        // One machine at a time may be away for so long that the others cut their logs meanwhile.
+        let long = self.hosts.iter().all(|host| host.down_until <= self.steps) && self.faults.once_in(3);
+        if long && self.founders > 1 {
+            self.hosts[at].down_until = self.steps + 150 + self.faults.below(450);
+        }
+        let host = &self.hosts[at];
         self.trace.update(&host.fs.durable_hash().to_le_bytes());
         self.lose_tickets(at);
         // A connection that is reset is noticed at once, a machine that is silent a little later or never.
@@ -215,7 +246,7 @@ impl World {
     }
 
     fn pause(&mut self, at: usize) {
-        self.hosts[at].paused = self.hosts.len() > 1;
+        self.hosts[at].paused = self.founders > 1;
     }
 
     pub(crate) fn resume(&mut self) {

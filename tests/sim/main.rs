@@ -6,8 +6,10 @@
 
 mod agreement;
 mod broker;
+mod coverage;
 mod frames;
 mod hosts;
+mod moves;
 mod network;
 mod reading;
 mod replies;
@@ -15,7 +17,8 @@ mod rng;
 mod world;
 mod writer;
 
-use world::{Outcome, run};
+use coverage::Counts;
+use world::run;
 
 /// What lives are lived by default.
 struct Plan {
@@ -39,8 +42,8 @@ fn seeds(plan: &Plan) -> std::ops::Range<u64> {
 }
 
 /// Lives the lives of a plan; what they came to together.
-fn live(plan: &Plan) -> (u64, Outcome) {
-    let mut sum = Outcome { violations: Vec::new(), trace: 0, crashes: 0, acked: 0, leaders: 0 };
+fn live(plan: &Plan) -> (u64, Counts) {
+    let mut sum = Counts::default();
     if number("CAUDAL_BROKERS").is_some_and(|brokers| brokers as usize != plan.brokers) {
         return (0, sum);
     }
@@ -55,15 +58,10 @@ fn live(plan: &Plan) -> (u64, Outcome) {
             plan.brokers,
             seed + 1,
         );
-        sum.crashes += outcome.crashes;
-        sum.acked += outcome.acked;
-        sum.leaders += outcome.leaders;
+        sum += outcome.counts;
     }
     let count = seeds(plan).count() as u64;
-    eprintln!(
-        "{count} lives of {} brokers: {} crashes, {} leaders, {} records acknowledged",
-        plan.brokers, sum.crashes, sum.leaders, sum.acked
-    );
+    eprintln!("{count} lives of {} brokers: {sum:?}", plan.brokers);
     (count, sum)
 }
 

@@ -23,6 +23,13 @@ impl World {
                     }
                 }
                 (Some(Waiting::Producer), Reply::Control(Err(refusal))) if is_passing(&refusal) => {}
+                (
+                    Some(Waiting::Join { host }),
+                    Reply::Control(Ok(state::Reply::RegisterNode(registered))),
+                ) => {
+                    self.joined(host, registered);
+                }
+                (Some(Waiting::Join { .. }), Reply::Control(Err(refusal))) if is_passing(&refusal) => {}
                 (Some(Waiting::Other), _) => {}
                 (waiting, reply) => {
                     self.wrong.push(format!(
@@ -43,7 +50,7 @@ impl World {
             Ok(base) => {
                 let Some(batch) = writer.outstanding.remove(position) else { return };
                 if writer.acks == Acks::All {
-                    self.acked += batch.records.len() as u64;
+                    self.coverage.counts.acked += batch.records.len() as u64;
                     self.history.extend(acked(&batch, base));
                 }
             }
@@ -56,7 +63,10 @@ impl World {
                     Refusal::NotLeader { leader: Some(leader), .. } => {
                         self.guesses[self.writers[at].partition as usize] = (leader.0 - 1) as usize;
                     }
-                    Refusal::NotLeader { .. } | Refusal::LeaderNotReady => {
+                    Refusal::NotLeader { .. }
+                    | Refusal::LeaderNotReady
+                    | Refusal::UnknownPartition { .. }
+                    | Refusal::PartitionClosed { .. } => {
                         let partition = self.writers[at].partition;
                         self.guess(partition);
                     }
@@ -76,6 +86,7 @@ impl World {
             self.wrong.push(format!("writer {at} is refused: {refusal}"));
         }
         let writer = &mut self.writers[at];
+        writer.refused = Some(refusal.clone());
         if writer.idempotent {
             // Sent again, in order, by and by.
             if let Some(batch) = writer.outstanding.get_mut(position) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use caudal_broker::ids::{Offset, PartitionId, TopicId};
+use caudal_broker::ids::{Offset, PartitionId, ReplicaId, TopicId};
 use caudal_broker::node::{Acks, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
@@ -10,8 +10,9 @@ use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
 
 use crate::agreement::Agreement;
 use crate::broker::SHARDS;
+use crate::coverage::{Counts, Coverage};
 use crate::frames;
-use crate::hosts::Host;
+use crate::hosts::{Host, identity, node};
 use crate::network::Network;
 use crate::rng::Rng;
 use crate::writer::Writer;
@@ -33,15 +34,18 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
     /// A hash of all outputs and of the disks' bytes at every crash.
     pub(crate) trace: u64,
-    pub(crate) crashes: u64,
-    pub(crate) acked: u64,
-    /// Leaders of the partitions, counting each term once.
-    pub(crate) leaders: u64,
+    pub(crate) counts: Counts,
 }
 
 pub(crate) enum Waiting {
-    Batch { writer: usize },
+    Batch {
+        writer: usize,
+    },
     Producer,
+    /// A machine that is no broker yet.
+    Join {
+        host: usize,
+    },
     Other,
 }
 
@@ -50,6 +54,10 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) faults: Rng,
     pub(crate) hosts: Vec<Host>,
+    /// How many of them the cluster began with.
+    pub(crate) founders: usize,
+    pub(crate) steps: u64,
+    pub(crate) coverage: Coverage,
     pub(crate) network: Network,
     pub(crate) agreement: Agreement,
     pub(crate) now: Now,
@@ -61,9 +69,6 @@ pub(crate) struct World {
     pub(crate) history: Vec<Event>,
     pub(crate) wrong: Vec<String>,
     pub(crate) trace: crc32fast::Hasher,
-    pub(crate) crashes: u64,
-    pub(crate) starts: u64,
-    pub(crate) acked: u64,
     pub(crate) producer_ids: BTreeSet<i64>,
     /// Where clients take the leader of each partition to be.
     pub(crate) guesses: Vec<usize>,
@@ -89,11 +94,18 @@ impl World {
             let acks = if number == 5 { Acks::Leader } else { Acks::All };
             Writer::new(number, number % PARTITIONS as u32, number % 3 != 2, acks)
         });
+        let founder = |at: usize| {
+            let who = identity(at, node(at), ReplicaId(at as u64 + 1), hosts);
+            Host { identity: Some(who), ..Host::new(seed ^ (at as u64) << 32) }
+        };
         World {
             seed,
             rng: Rng::new(seed, "workload"),
             faults: Rng::new(seed, "faults"),
-            hosts: (0..hosts).map(|host| Host::new(seed ^ (host as u64) << 32)).collect(),
+            hosts: (0..hosts).map(founder).collect(),
+            founders: hosts,
+            steps: 0,
+            coverage: Coverage::default(),
             network: Network::new(seed),
             agreement: Agreement::default(),
             now: Now { wall_ms: 1_700_000_000_000, mono_ms: 0 },
@@ -104,9 +116,6 @@ impl World {
             history: Vec::new(),
             wrong: Vec::new(),
             trace: crc32fast::Hasher::new(),
-            crashes: 0,
-            starts: 0,
-            acked: 0,
             producer_ids: BTreeSet::new(),
             guesses: vec![0; PARTITIONS as usize],
             epochs: BTreeMap::new(),
@@ -143,7 +152,9 @@ impl World {
             id: topic(),
             name: "t".into(),
             partitions: Some(PARTITIONS),
-            replicas: Some(self.hosts.len() as i32),
+            replicas: Some(
+                if self.seed.is_multiple_of(5) { self.founders } else { self.founders.min(3) } as i32
+            ),
             configs,
         };
         let request = Request::CreateTopics { topics: vec![new], if_not_exists: true, validate_only: false };
@@ -151,7 +162,7 @@ impl World {
     }
 
     /// Hands a request to the broker that leads the control partition, or takes itself for its leader.
-    fn ask_control(&mut self, waiting: Waiting, request: Request) {
+    pub(crate) fn ask_control(&mut self, waiting: Waiting, request: Request) {
         let leads = |host: &Host| {
             let probe = host.broker.as_ref().and_then(|broker| broker.probe(PartitionId::CONTROL));
             probe.is_some_and(|probe| probe.ready)
@@ -161,7 +172,7 @@ impl World {
         self.input(at, PartitionId::CONTROL, ShardInput::Control { ticket, request });
     }
 
-    fn input(&mut self, at: usize, partition: PartitionId, input: ShardInput) {
+    pub(crate) fn input(&mut self, at: usize, partition: PartitionId, input: ShardInput) {
         let now = self.now;
         if let Some(broker) = &mut self.hosts[at].broker {
             broker.input(now, partition, input);
@@ -175,7 +186,7 @@ impl World {
         })
     }
 
-    fn ticket(&mut self, at: usize, waiting: Waiting) -> Ticket {
+    pub(crate) fn ticket(&mut self, at: usize, waiting: Waiting) -> Ticket {
         self.tickets += 1;
         self.waiting.insert(self.tickets, (at, waiting));
         self.tickets
@@ -196,10 +207,12 @@ impl World {
         if !self.wrong.is_empty() {
             return;
         }
+        self.steps += 1;
         let at = self.rng.below(self.hosts.len() as u64) as usize;
         if self.hosts[at].broker.is_none() {
             // A machine that is down stays so for a while, where others go on.
-            if self.hosts.len() == 1 || self.rng.once_in(8) {
+            let repaired = self.hosts[at].down_until <= self.steps;
+            if self.founders == 1 || (repaired && self.rng.once_in(8)) {
                 self.start(at);
             }
             return;
@@ -216,8 +229,9 @@ impl World {
             74..91 => self.tick_if_running(at),
             91..93 => self.trim(),
             93 => self.init_producer(),
+            94 if self.founders > 3 => self.operate(),
             // Agreement takes time that one broker alone does not need.
-            _ if self.hosts.len() > 1 && !self.rng.once_in(5) => self.pulse_of(at),
+            _ if self.founders > 1 && !self.rng.once_in(5) => self.pulse_of(at),
             _ => self.fault(),
         }
         for at in 0..self.hosts.len() {
@@ -225,6 +239,10 @@ impl World {
         }
         if let Err(why) = self.agreement.check(&self.hosts) {
             self.wrong.push(why);
+        }
+        self.coverage.look(&self.hosts);
+        if self.founders > 3 {
+            self.switch_off();
         }
     }
 
@@ -285,7 +303,12 @@ impl World {
             return;
         }
         let count = 1 + self.rng.below(3);
-        let padding = if self.rng.once_in(6) { self.rng.below(20_000) } else { self.rng.below(200) } as usize;
+        let padding = match self.seed % 4 {
+            // Enough for logs of several segments.
+            1 if self.founders > 1 => 15_000 + self.rng.below(5_000),
+            _ if self.rng.once_in(6) => self.rng.below(20_000),
+            _ => self.rng.below(200),
+        } as usize;
         let records: Vec<RecordId> = (0..count).map(|n| self.records + n).collect();
         self.records += count;
         let writer = &mut self.writers[at];
@@ -378,7 +401,9 @@ impl World {
         }
         for pulse in 0..600 {
             self.pulse();
+            self.switch_off();
             if pulse % 5 == 4 {
+                self.undrain();
                 for at in 0..self.writers.len() {
                     self.writers[at].lose_patience();
                     self.repeat_of(at);
@@ -390,7 +415,7 @@ impl World {
             }
         }
         if let Some(writer) = self.writers.iter().find(|writer| !writer.outstanding.is_empty()) {
-            self.wrong.push(format!("writer {} is never answered", writer.number));
+            self.wrong.push(format!("writer {} is never answered: {:?}", writer.number, writer.refused));
         }
         self.wrong.extend(self.agreement.disagreement(&self.hosts));
         self.history.push(Event::FinalReads);
@@ -416,9 +441,7 @@ impl World {
         Outcome {
             violations: self.wrong,
             trace: u64::from(self.trace.finalize()),
-            crashes: self.crashes,
-            acked: self.acked,
-            leaders: self.agreement.leaders(),
+            counts: Counts { leaders: self.agreement.leaders(), ..self.coverage.counts },
         }
     }
 }

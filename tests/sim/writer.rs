@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use caudal_broker::node::{Acks, Batch, Ticket};
+use caudal_broker::refusal::Refusal;
 use caudal_harness::history::{Partition, RecordId};
 use caudal_proto::batch::{self, Builder, Codec, Producer};
 
@@ -24,11 +25,21 @@ pub(crate) struct Writer {
     pub(crate) acks: Acks,
     pub(crate) outstanding: VecDeque<Outstanding>,
     sequence: i32,
+    /// Why a batch was refused last.
+    pub(crate) refused: Option<Refusal>,
 }
 
 impl Writer {
     pub(crate) fn new(number: u32, partition: Partition, idempotent: bool, acks: Acks) -> Writer {
-        Writer { number, partition, idempotent, acks, outstanding: VecDeque::new(), sequence: 0 }
+        Writer {
+            number,
+            partition,
+            idempotent,
+            acks,
+            outstanding: VecDeque::new(),
+            sequence: 0,
+            refused: None,
+        }
     }
 
     /// The answer to a batch will not come: an idempotent writer sends it again, another one never learns.
