@@ -73,8 +73,7 @@ impl Node {
     /// Hands out what Raft wants sent.
     pub(super) fn send(&mut self, id: PartitionId, messages: Vec<peer::Message>) {
         for mut message in messages {
-            let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get(&id)
-            else {
+            let Some(Partition { life: Life::Live(live), seats, .. }) = self.partitions.get(&id) else {
                 return;
             };
             let to = ReplicaId(message.to);
