@@ -72,6 +72,7 @@ impl Catalog {
             return Err(Refusal::InvalidArgument { field: "topic id".to_owned(), why });
         }
         self.check_room(&spec.partitions)?;
+        self.check_nodes(&spec.partitions)?;
         let config = Arc::new(TopicConfig::from_values(&spec.values)?);
         let topic = Arc::new(Topic {
             id: spec.id,
@@ -120,6 +121,7 @@ impl Catalog {
         let first = topic.partition_count();
         check_growth(first, growth.partitions.len() as i64)?;
         self.check_room(&growth.partitions)?;
+        self.check_nodes(&growth.partitions)?;
         let mut grown = Topic::clone(&topic);
         grown.partitions.extend(self.number(growth.partitions));
         let grown = Arc::new(grown);
@@ -141,6 +143,12 @@ impl Catalog {
     fn check_room(&self, partitions: &[Vec<NodeId>]) -> Result<(), Refusal> {
         let replicas: usize = partitions.iter().map(Vec::len).sum();
         check_room(self.replicas, replicas as u64, partitions.len() as i64, self.members.len())
+    }
+
+    /// Refuses partitions on a broker that went since they were planned: they would never have a leader. Of one that
+    /// is being removed they are moved away.
+    fn check_nodes(&self, partitions: &[Vec<NodeId>]) -> Result<(), Refusal> {
+        partitions.iter().flatten().try_for_each(|node| self.known_member(*node).map(drop))
     }
 
     /// Gives each replica its id.

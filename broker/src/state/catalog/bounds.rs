@@ -3,7 +3,7 @@
 use crate::ids::NodeId;
 use crate::limits::{PARTITIONS_PER_TOPIC_MAX, REPLICAS_PER_BROKER_MAX};
 use crate::refusal::Refusal;
-use crate::state::placement::place;
+use crate::state::placement::{Site, place};
 
 /// Replicas of a topic. An even number costs one more and survives no more deaths.
 const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
@@ -12,15 +12,15 @@ const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
 pub(super) struct Room<'a> {
     pub(super) partitions: u64,
     pub(super) replicas: u64,
-    pub(super) nodes: &'a [NodeId],
+    pub(super) sites: Vec<Site<'a>>,
 }
 
 impl Room<'_> {
     /// Places partitions, if there is room for their replicas.
     pub(super) fn take(&mut self, partitions: i32, replicas: i32) -> Result<Vec<Vec<NodeId>>, Refusal> {
         let new = u64::from(partitions.unsigned_abs()) * u64::from(replicas.unsigned_abs());
-        check_room(self.replicas, new, i64::from(partitions), self.nodes.len())?;
-        let placed = place(partitions, replicas.unsigned_abs() as usize, self.nodes, self.partitions);
+        check_room(self.replicas, new, i64::from(partitions), self.sites.len())?;
+        let placed = place(partitions, replicas.unsigned_abs() as usize, &mut self.sites, self.partitions);
         self.partitions += u64::from(partitions.unsigned_abs());
         self.replicas += new;
         Ok(placed)

@@ -1,10 +1,12 @@
 //! Brokers come and go, and replicas move between them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::ids::{NodeId, PartitionId, ReplicaId, TopicId};
 use crate::refusal::Refusal;
 use crate::state::member::{Member, NewMember};
+use crate::state::placement::{Rack, Site};
 use crate::state::request::Registered;
 use crate::state::topic::{PartitionPlacement, Topic};
 use crate::state::topic_config::Values;
@@ -77,7 +79,7 @@ impl Catalog {
         if placement.moving.is_some() {
             return Err(Refusal::MoveUnderWay { partition: id.to_string() });
         }
-        self.check_targets(to)?;
+        self.check_targets(&placement, to)?;
         let mut target = Vec::with_capacity(to.len());
         for node in to {
             let stays = placement.replicas.iter().find(|(home, _)| home == node).copied();
@@ -162,23 +164,21 @@ impl Catalog {
         if left == 0 {
             return refuse("no other broker takes its replicas".to_owned());
         }
-        match self
-            .topics()
-            .filter(|topic| !topic.internal)
-            .find(|topic| topic.replica_count() as usize > left)
-        {
-            Some(topic) => refuse(format!(
-                "topic {:?} has {} replicas and {left} brokers would be left to take them: add a broker first, or \
-                 delete the topic",
+        // After moves the partitions of one topic may differ.
+        let widest = |topic: &Topic| topic.partitions.iter().map(|it| it.wanted().len()).max().unwrap_or(0);
+        let topics = self.topics().filter(|topic| !topic.internal);
+        match topics.map(|topic| (topic, widest(topic))).find(|(_, replicas)| *replicas > left) {
+            Some((topic, replicas)) => refuse(format!(
+                "topic {:?} has {replicas} replicas and {left} brokers would be left to take them: add a broker \
+                 first, or delete the topic",
                 topic.name,
-                topic.replica_count()
             )),
             None => Ok(()),
         }
     }
 
-    /// Whether replicas of one partition may go to these brokers.
-    pub(super) fn check_targets(&self, to: &[NodeId]) -> Result<(), Refusal> {
+    /// Whether the replicas of one partition may be on these brokers. A replica that is on a draining one may stay.
+    pub(super) fn check_targets(&self, placement: &PartitionPlacement, to: &[NodeId]) -> Result<(), Refusal> {
         let refuse = |why: String| Err(Refusal::InvalidArgument { field: "to".into(), why });
         if !matches!(to.len(), 1 | 3 | 5) {
             return refuse(format!("{} replicas: 1, 3 or 5 can be", to.len()));
@@ -187,7 +187,9 @@ impl Catalog {
             if to[..at].contains(node) {
                 return refuse(format!("node {node} is named twice"));
             }
-            if !self.known_member(*node)?.takes_replicas() {
+            let member = self.known_member(*node)?;
+            let stays = placement.replicas.iter().any(|(home, _)| home == node);
+            if member.removing || (member.draining && !stays) {
                 return refuse(format!("node {node} is draining or being removed: it takes no replicas"));
             }
         }
@@ -226,17 +228,19 @@ impl Catalog {
         deltas.push(Delta::Moved { topic, before, partition: id.partition });
     }
 
-    /// Partitions with a replica on a broker that is being removed, and where their replicas shall be: the others stay,
-    /// and the fewest replicas decide who takes over. At most `limit`, and none that moves already.
+    /// Partitions with a replica on a broker that is being removed, and where their replicas shall be: the others stay;
+    /// who takes over is in another rack than they where one is, and has the fewest replicas. At most `limit`, and none
+    /// that moves already.
     pub fn wanted_moves(&self, limit: usize) -> Vec<(PartitionId, Vec<NodeId>)> {
-        let mut load: Vec<(usize, NodeId)> = self
-            .members
-            .values()
-            .filter(|member| member.takes_replicas())
-            .map(|member| (self.replicas_on(member.id), member.id))
-            .collect();
-        let leaving = |node: &NodeId| self.members.get(node).is_none_or(|member| member.removing);
         let mut moves = Vec::new();
+        // The control partition's leader asks after each command: most of the time nobody is being removed.
+        if limit == 0 || !self.members.values().any(|member| member.removing) {
+            return moves;
+        }
+        let takers: Vec<NodeId> =
+            self.members.values().filter(|member| member.takes_replicas()).map(|member| member.id).collect();
+        let mut sites = self.sites(&takers);
+        let leaving = |node: &NodeId| self.members.get(node).is_none_or(|member| member.removing);
         for (id, placement) in
             self.topics().filter(|topic| !topic.internal).flat_map(|topic| topic.placements())
         {
@@ -249,22 +253,44 @@ impl Catalog {
             let mut to: Vec<NodeId> = placement.replicas.iter().map(|(node, _)| *node).collect();
             for at in 0..to.len() {
                 if leaving(&to[at]) {
-                    let free = load.iter_mut().filter(|(_, node)| !to.contains(node)).min();
-                    let Some((replicas, node)) = free else { break };
-                    *replicas += 1;
-                    to[at] = *node;
+                    let stay: Vec<Rack<'_>> =
+                        to.iter().filter(|node| !leaving(node)).map(|node| self.rack_of(*node)).collect();
+                    let shared = |site: &Site<'_>| stay.iter().filter(|rack| **rack == site.rack).count();
+                    let free = sites.iter_mut().filter(|site| !to.contains(&site.node));
+                    let Some(site) = free.min_by_key(|site| (shared(site), site.replicas, site.node)) else {
+                        break;
+                    };
+                    site.replicas += 1;
+                    to[at] = site.node;
                 }
             }
-            if !to.iter().any(leaving) {
+            // What would be refused would be asked for again without end.
+            if !to.iter().any(leaving) && self.check_targets(placement, &to).is_ok() {
                 moves.push((id, to));
             }
         }
         moves
     }
 
-    fn replicas_on(&self, node: NodeId) -> usize {
-        let placements = self.topics().flat_map(|topic| &topic.partitions);
-        placements.filter(|placement| placement.all().any(|(home, _)| home == node)).count()
+    /// These brokers, with what decides where replicas go.
+    pub(super) fn sites(&self, nodes: &[NodeId]) -> Vec<Site<'_>> {
+        let mut replicas: BTreeMap<NodeId, u64> = nodes.iter().map(|node| (*node, 0)).collect();
+        for placement in self.topics().flat_map(|topic| &topic.partitions) {
+            for (node, _) in placement.all() {
+                replicas.entry(node).and_modify(|there| *there += 1);
+            }
+        }
+        let site = |node: &NodeId| Site {
+            node: *node,
+            rack: self.rack_of(*node),
+            replicas: replicas.get(node).copied().unwrap_or(0),
+        };
+        nodes.iter().map(site).collect()
+    }
+
+    fn rack_of(&self, node: NodeId) -> Rack<'_> {
+        let rack = self.members.get(&node).and_then(|member| member.rack.as_deref());
+        rack.map_or(Rack::Own(node), Rack::Named)
     }
 
     /// The partitions that move.

@@ -77,7 +77,8 @@ impl Catalog {
     ) -> Items<CreatedTopic, TopicSpec> {
         let twice = twice(topics.iter().map(|topic| topic.name.as_str()));
         let too_many = too_many(topics.len());
-        let mut room = Room { partitions: self.partitions, replicas: self.replicas, nodes };
+        let sites = self.sites(nodes);
+        let mut room = Room { partitions: self.partitions, replicas: self.replicas, sites };
         let mut plan_one = |topic: NewTopic| {
             if let Some(refusal) = too_many.clone().or_else(|| twice.get(&topic.name).cloned()) {
                 return Item::from(refusal);
@@ -109,7 +110,7 @@ impl Catalog {
             return existing(topic, if_not_exists).map(|topic| Item::Known(Ok(topic)));
         }
         let partitions = check_partitions(topic.partitions.unwrap_or(1))?;
-        let replicas = check_replicas(topic.replicas, room.nodes.len())?;
+        let replicas = check_replicas(topic.replicas, room.sites.len())?;
         let values = topic_config::resolve(&topic.configs, defaults)?;
         topic_config::check_against_replicas(&values, replicas)?;
         let partitions = room.take(partitions, replicas)?;
@@ -188,7 +189,8 @@ impl Catalog {
         let topic = self.changeable(&name)?;
         check_growth(topic.partition_count(), i64::from(count))?;
         let replicas = check_replicas(Some(topic.replica_count()), nodes.len())?;
-        let mut room = Room { partitions: self.partitions, replicas: self.replicas, nodes };
+        let sites = self.sites(nodes);
+        let mut room = Room { partitions: self.partitions, replicas: self.replicas, sites };
         let partitions = room.take(count, replicas)?;
         Ok((Growth { id: topic.id, name, partitions }, topic.partition_count() + count))
     }
@@ -228,7 +230,7 @@ impl Catalog {
         if placement.moving.is_some() {
             return Err(Refusal::MoveUnderWay { partition: named });
         }
-        self.check_targets(&to)?;
+        self.check_targets(&placement, &to)?;
         if placement.replicas.iter().map(|(node, _)| *node).eq(to.iter().copied()) {
             let why = format!("the replicas of {named} are on these brokers, in this order");
             return Err(Refusal::InvalidArgument { field: "to".into(), why });

@@ -91,7 +91,7 @@ fn targets_that_cannot_be_are_refused() {
     for (to, word) in [
         (&[1, 2][..], "1, 3 or 5"),
         (&[2, 2, 3], "twice"),
-        (&[1, 2, 9], "no node 9; it has 1, 2, 3, 4"),
+        (&[2, 3, 9], "no node 9; it has 1, 2, 3, 4"),
         (&[1, 2, 4], "draining"),
         (&[2, 3, 4], "are on these brokers"),
     ] {
@@ -138,4 +138,83 @@ fn new_replicas_avoid_a_broker_that_drains() {
     let mut control = Control::with_brokers(4);
     control.ask(Request::Drain { node: NodeId(2), on: true });
     assert!(!control.nodes().contains(&NodeId(2)));
+}
+
+#[test]
+fn a_replica_of_a_cancelled_move_is_kept_until_the_leader_has_undone_it() {
+    let (mut control, id) = with_topic(4);
+    let before = control.catalog.placement(id).unwrap().replicas;
+    control.ask(move_to(&[1, 3, 2]));
+    let came = (NodeId(1), ReplicaId(8));
+    assert!(control.catalog.placement(id).unwrap().all().any(|replica| replica == came));
+    control.ask(Request::CancelMove { topic: "t".into(), partition: 0 });
+    let undone = control.catalog.placement(id).unwrap();
+    assert_eq!(undone.wanted(), &before[..]);
+    assert!(
+        undone.all().any(|replica| replica == came),
+        "it may vote already, and hold what nobody else has"
+    );
+    let replicas = before.iter().map(|(_, replica)| *replica).collect();
+    control.catalog.apply(Command::FinishMove { partition: id, replicas });
+    let after = control.catalog.placement(id).unwrap();
+    assert_eq!(after.all().collect::<Vec<_>>(), before);
+}
+
+#[test]
+fn a_broker_is_emptied_also_while_another_one_drains() {
+    let (mut control, id) = with_topic(4);
+    control.ask(Request::Drain { node: NodeId(3), on: true });
+    control.ask(move_to(&[1, 3, 4]));
+    let replicas = control.catalog.placement(id).unwrap().wanted().iter().map(|(_, r)| *r).collect();
+    control.catalog.apply(Command::FinishMove { partition: id, replicas });
+    assert_eq!(control.catalog.placement(id).unwrap().moving, None);
+    control.ask(Request::RegisterNode(said(5, "host5:7171")));
+    control.ask(Request::RemoveNode { node: NodeId(4), validate_only: false });
+    let (partition, to) = control.catalog.wanted_moves(8).pop().unwrap();
+    let (reply, deltas) = control.catalog.apply(Command::StartMove { partition, to });
+    assert_eq!((reply, deltas.len()), (Reply::Done(Ok(())), 1));
+}
+
+#[test]
+fn the_partition_with_the_most_replicas_decides_whether_a_broker_can_go() {
+    let mut control = Control::with_brokers(3);
+    let wide = |topic: &mut NewTopic| (topic.replicas, topic.partitions) = (Some(3), Some(2));
+    let id = control.create_with("t", wide).0.unwrap().id;
+    control.ask(move_to(&[1]));
+    let partition = PartitionId { topic: id, partition: 0 };
+    let replicas = control.catalog.placement(partition).unwrap().wanted().iter().map(|(_, r)| *r).collect();
+    control.catalog.apply(Command::FinishMove { partition, replicas });
+    let remove = Request::RemoveNode { node: NodeId(2), validate_only: false };
+    let why = refused(control.ask_in_vain(remove)).to_string();
+    assert!(why.contains("has 3 replicas and 2 brokers would be left"), "{why}");
+}
+
+#[test]
+fn a_topic_is_not_placed_on_a_broker_that_went_meanwhile() {
+    let mut control = Control::with_brokers(2);
+    let spread = NewTopic { partitions: Some(2), ..control.new_topic("late") };
+    let Plan::Propose { command, .. } = control.plan(create(vec![spread])) else { panic!("not proposed") };
+    control.ask(Request::RemoveNode { node: NodeId(2), validate_only: false });
+    control.catalog.apply(Command::Forget { node: NodeId(2) });
+    let (reply, deltas) = control.catalog.apply(command);
+    assert_eq!(deltas, []);
+    assert!(matches!(created(reply)[..], [Err(Refusal::UnknownNode { node: NodeId(2), .. })]));
+}
+
+#[test]
+fn replicas_of_a_broker_that_is_removed_go_to_a_rack_that_has_none() {
+    let mut control = Control::with_brokers(0);
+    for (broker, rack) in [(1, "a"), (2, "b"), (3, "c"), (4, "a"), (5, "b"), (6, "c")] {
+        let rack = Some(rack.to_owned());
+        control.ask(Request::RegisterNode(NewMember { rack, ..said(broker, "host:7171") }));
+    }
+    let wide = |topic: &mut NewTopic| (topic.replicas, topic.partitions) = (Some(3), Some(12));
+    control.create_with("t", wide).0.unwrap();
+    control.ask(Request::RemoveNode { node: NodeId(5), validate_only: false });
+    let moves = control.catalog.wanted_moves(100);
+    assert!(!moves.is_empty());
+    for (_, to) in moves {
+        let racks: BTreeMap<_, _> = to.iter().map(|node| (node.0 % 3, *node)).collect();
+        assert_eq!((racks.len(), to.contains(&NodeId(5))), (3, false), "{to:?}");
+    }
 }
