@@ -64,6 +64,79 @@ fn a_broker_that_is_stopped_and_goes_on_costs_nothing_that_was_acknowledged() {
     });
 }
 
+/// Runs a command line that must succeed; its stdout.
+fn done(cluster: &Cluster, words: &[&str]) -> String {
+    let out = caudal(&cluster.addresses(), words, b"").expect("it runs");
+    assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).expect("text")
+}
+
+/// Waits until nothing is said to be wrong with the cluster, and nothing moves.
+fn healthy(cluster: &Cluster) {
+    for _ in 0..300 {
+        let out = caudal(&cluster.addresses(), &["cluster", "health"], b"").expect("it runs");
+        if out.status.success() {
+            return;
+        }
+        pause(100);
+    }
+    panic!("{}", done(cluster, &["cluster", "partitions", "--internal"]));
+}
+
+#[test]
+fn replicas_move_and_a_broker_is_drained_and_taken_out_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
+    cluster.join(folder.path(), 1).expect("a fourth joins");
+    create(&cluster, TOPIC, PARTITIONS);
+    let history = Arc::new(Mutex::new(Vec::new()));
+    let addresses = cluster.addresses();
+    let mut writers: Vec<Writer> = (0..PARTITIONS).map(|p| Writer::start(&addresses, p, &history)).collect();
+    more_acked(&mut writers, 50);
+    let new = cluster.brokers[3].ready("node").unwrap().to_owned();
+    for partition in 0..PARTITIONS {
+        let place = format!("{TOPIC}:{partition}");
+        let to = format!("{new},2,1");
+        let words = ["cluster", "move", &place, "--to", &to, "--yes"];
+        let out = caudal(&addresses, &words, b"").expect("it runs");
+        // One of them may lie there already, in this order.
+        assert!(
+            out.status.success() || String::from_utf8_lossy(&out.stderr).contains("are on these brokers")
+        );
+    }
+    healthy(&cluster);
+    let partitions = done(&cluster, &["cluster", "partitions", TOPIC]);
+    assert!(partitions.lines().skip(1).all(|line| line.contains(&format!("{new},2,1"))), "{partitions}");
+    more_acked(&mut writers, 50);
+    done(&cluster, &["cluster", "drain", &new]);
+    for _ in 0..100 {
+        let out = done(&cluster, &["cluster", "partitions", TOPIC, "--output", "json"]);
+        if !out.contains(&format!("\"leader_node\":{new},")) {
+            break;
+        }
+        pause(100);
+    }
+    let leaders = done(&cluster, &["cluster", "partitions", TOPIC, "--output", "json"]);
+    assert!(!leaders.contains(&format!("\"leader_node\":{new},")), "{leaders}");
+    more_acked(&mut writers, 50);
+    done(&cluster, &["cluster", "undrain", &new]);
+    done(&cluster, &["cluster", "remove", "3", "--yes"]);
+    for _ in 0..300 {
+        if !done(&cluster, &["cluster", "nodes", "--output", "json"]).contains("\"node_id\":3,") {
+            break;
+        }
+        pause(100);
+    }
+    let nodes = done(&cluster, &["cluster", "nodes", "--output", "json"]);
+    assert!(!nodes.contains("\"node_id\":3,"), "{nodes}");
+    more_acked(&mut writers, 50);
+    for writer in writers {
+        writer.finish();
+    }
+    scan(&addresses, &history);
+    judge(&history);
+}
+
 #[test]
 fn three_brokers_are_one_cluster_and_each_knows_all_topics() {
     let folder = tempfile::tempdir().unwrap();

@@ -111,8 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: None,
         example: "rack-7",
-        doc: "Where the machine stands. Shown with the brokers of a cluster; placing replicas in different racks is not \
-              built yet.",
+        doc: "Where the machine stands: replicas of a partition go to different racks where there are enough.",
         set: |config, text| {
             let text = not_blank(text)?;
             if text.len() > 249 || text.chars().any(char::is_control) {

@@ -91,9 +91,15 @@ impl Waiters {
         }
     }
 
-    /// The next one whose entry is at or below `commit`.
+    /// The next one whose entry is at or below `commit`. A command has an answer once it is applied here: others may have
+    /// committed it before this disk has it.
     pub(super) fn pop_committed(&mut self, commit: Index) -> Option<(Ticket, Awaited, Option<ControlReply>)> {
-        let waiter = self.committed.pop_front_if(|waiter| waiter.index <= commit)?;
+        let results = &self.results;
+        let waiter = self.committed.pop_front_if(|waiter| {
+            let applied =
+                !matches!(waiter.awaited, Awaited::Command(_)) || results.contains_key(&waiter.index);
+            waiter.index <= commit && applied
+        })?;
         let result = self.results.remove(&waiter.index);
         Some((waiter.ticket, waiter.awaited, result))
     }
@@ -121,4 +127,21 @@ impl Waiters {
 fn insert(queue: &mut VecDeque<Waiter>, waiter: Waiter) {
     let at = queue.partition_point(|other| other.index <= waiter.index);
     queue.insert(at, waiter);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Registered;
+
+    #[test]
+    fn a_command_is_answered_when_it_is_applied_and_not_when_others_have_committed_it() {
+        let mut waiters = Waiters::default();
+        waiters.await_commit(7, Index(12), Awaited::Command(Answered::default()));
+        assert!(waiters.pop_committed(Index(12)).is_none(), "there is no answer yet");
+        let reply = ControlReply::RegisterNode(Registered { node: NodeId(3), replica: ReplicaId(9) });
+        waiters.applied(Index(12), reply.clone());
+        let (ticket, _, result) = waiters.pop_committed(Index(12)).unwrap();
+        assert_eq!((ticket, result), (7, Some(reply)));
+    }
 }
