@@ -330,8 +330,10 @@ pub(super) fn write_producers(
     let mut fold = ProducerFold::default();
     producers.iter().for_each(|batch| fold.push(*batch));
     let path = paths::index_path(dir, header.sequence);
-    write_file(fs, &path, &encode(header, &Contents::empty(base, fold)))?;
-    fs.open(&path, OpenMode::ReadWrite)?.sync()?;
+    let new = path.with_extension("new");
+    write_file(fs, &new, &encode(header, &Contents::empty(base, fold)))?;
+    fs.open(&new, OpenMode::ReadWrite)?.sync()?;
+    fs.rename(&new, &path)?;
     fs.sync_dir(dir)
 }
 

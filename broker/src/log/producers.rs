@@ -99,6 +99,18 @@ impl ProducerFold {
         }
     }
 
+    /// Without the batches behind an index: what is known of the time before is less than was known then.
+    pub(super) fn until(&self, last: Index) -> ProducerFold {
+        let mut before = ProducerFold::default();
+        self.batches().into_iter().filter(|batch| batch.index <= last).for_each(|batch| before.push(batch));
+        before
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.producers.is_empty()
+    }
+
     /// All batches, in log order.
     pub(super) fn batches(&self) -> Vec<ProducerFrame> {
         let mut batches: Vec<_> = self.producers.values().flatten().copied().collect();

@@ -220,6 +220,7 @@ fn assemble(
         start_changed: false,
         applied: start.first_index.prev(),
         removals: Vec::new(),
+        producers_before: None,
         recent: Default::default(),
         gather: Default::default(),
         lost_end: fold.lost_end,

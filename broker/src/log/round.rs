@@ -56,6 +56,16 @@ pub enum Job {
         /// The producers before it.
         producers: Vec<ProducerFrame>,
     },
+    /// Writes down the producers before where a log begins, durably and as a whole, before a record says that it begins
+    /// there: the files that they could be read from go.
+    Producers {
+        /// Whose.
+        partition: PartitionId,
+        /// Where it will begin.
+        start: LogStart,
+        /// The producers before it.
+        producers: Vec<ProducerFrame>,
+    },
     /// Removes a generation's folder, which no meta record refers to any more.
     RemoveGeneration {
         /// Whose.

@@ -70,6 +70,8 @@ pub struct Log {
     /// Entries up to here are not needed by this node's state machine.
     pub(super) applied: Index,
     pub(super) removals: Vec<PathBuf>,
+    /// The producers before where the log begins, until they are written down: no record says before that it begins there.
+    pub(super) producers_before: Option<super::producers::ProducerFold>,
     pub(super) recent: Recent,
     pub(super) gather: Gather,
     pub(super) lost_end: bool,

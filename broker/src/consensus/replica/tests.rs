@@ -241,7 +241,7 @@ fn a_follower_that_answers_is_active_at_every_moment() {
     let mut group = Group::new(3);
     group.tick(40);
     let leader = group.leader();
-    for _ in 0..3 * crate::limits::ELECTION_TICKS {
+    for _ in 0..3 * ELECTION_TICKS {
         // Asked before the answers to the next sign of life are back.
         group.replicas.get_mut(&leader).unwrap().tick();
         assert!(group.replicas[&leader].followers().iter().all(|follower| follower.active));
@@ -249,7 +249,7 @@ fn a_follower_that_answers_is_active_at_every_moment() {
     }
     let silent = (1..=3).find(|id| *id != leader).unwrap();
     group.replicas.remove(&silent);
-    group.tick(3 * crate::limits::ELECTION_TICKS);
+    group.tick(3 * ELECTION_TICKS);
     let active = |id: u64| {
         let followers = group.replicas[&leader].followers();
         followers.iter().any(|follower| follower.replica == ReplicaId(id) && follower.active)

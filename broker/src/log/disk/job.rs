@@ -15,6 +15,12 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
         Job::Create { partition, start, producers } => {
             ("first segment", partition, create(fs, root, partition, &start, &producers))
         }
+        Job::Producers { partition, start, producers } => {
+            let dir = paths::partition_dir(root, partition, start.generation);
+            let before = SegmentHeader { partition, generation: start.generation, sequence: 0 };
+            let written = footer::write_producers(fs, &dir, &before, Tip::before(&start), &producers);
+            ("producers", partition, written)
+        }
         Job::RemoveGeneration { partition, generation } => {
             let dir = paths::partition_dir(root, partition, generation);
             ("old generation", partition, present(fs.remove_dir_all(&dir)))

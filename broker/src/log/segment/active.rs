@@ -66,7 +66,7 @@ pub(in crate::log) struct Active {
     /// Whether there may be an `.idx` file of these frames.
     pub(in crate::log) indexed: bool,
     /// The producers before the first frame, to fold anew after a truncation.
-    base_producers: ProducerFold,
+    pub(in crate::log) base_producers: ProducerFold,
     /// The file's length: room that is taken.
     allocated: u64,
     /// Bytes that are mapped.

@@ -32,7 +32,13 @@ pub(in crate::log) struct Planned {
 
 #[derive(Clone, Copy)]
 enum PlannedJob {
-    Prepare { sequence: u64 },
+    Prepare {
+        sequence: u64,
+    },
+    /// Of a log that will begin there.
+    Producers {
+        first: Index,
+    },
     Remove,
 }
 
@@ -61,7 +67,11 @@ impl Log {
     pub fn plan(&mut self, now_ms: i64, round: &mut Round) {
         let mut planned = Planned { now_ms, ..Planned::default() };
         self.plan_mark(now_ms, round);
-        if self.start_changed {
+        if let Some(producers) = &self.producers_before {
+            let (partition, start, producers) = (self.partition, self.start, producers.batches());
+            round.jobs.push(Job::Producers { partition, start, producers });
+            planned.jobs.push(PlannedJob::Producers { first: self.start.first_index });
+        } else if self.start_changed {
             round.meta.push(self.change(MetaField::Start(self.start)));
             self.start_changed = false;
         }
@@ -71,7 +81,7 @@ impl Log {
             round.sync.push(SyncFile { partition: self.partition, file: self.active.file.clone() });
         }
         self.plan_cut(round, &mut planned);
-        if !self.removals.is_empty() {
+        if !self.removals.is_empty() && self.producers_before.is_none() {
             let files = std::mem::take(&mut self.removals);
             round.jobs.push(Job::Remove { partition: self.partition, files });
             planned.jobs.push(PlannedJob::Remove);
@@ -104,7 +114,11 @@ impl Log {
                 (PlannedJob::Prepare { .. }, JobDone::NoSpace) => {
                     self.next = Next::Refused { at_ms: planned.now_ms };
                 }
-                (PlannedJob::Remove, _) => {}
+                // On a full disk the files go all the same: they are what makes room.
+                (PlannedJob::Producers { first }, _) if *first == self.start.first_index => {
+                    self.producers_before = None;
+                }
+                (PlannedJob::Producers { .. } | PlannedJob::Remove, _) => {}
             }
         }
         if planned.cut.is_some() && planned.cut == self.cut.as_ref().map(|cut| cut.from) {

@@ -84,6 +84,13 @@ impl Log {
             self.shared.forget(sequence);
         }
         if count > 0 {
+            // Nothing of the log that stays names those who wrote only before.
+            let last = &segments.sealed[count - 1];
+            let producers = match last.footer(&*self.fs, &self.dir) {
+                Some(contents) => contents.producers,
+                None => self.active.base_producers.until(last.tip.index),
+            };
+            self.producers_before = (!producers.is_empty()).then_some(producers);
             let base = segments.sealed.get(count).map_or(self.active.contents.base, |sealed| sealed.base);
             self.start = LogStart {
                 first_index: base.index.next(),
