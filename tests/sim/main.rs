@@ -29,7 +29,7 @@ struct Plan {
 
 const ALONE: Plan = Plan { brokers: 1, seeds: 0..150, steps: 600 };
 const THREE: Plan = Plan { brokers: 3, seeds: 0..100, steps: 1500 };
-const FIVE: Plan = Plan { brokers: 5, seeds: 0..20, steps: 1500 };
+const FIVE: Plan = Plan { brokers: 5, seeds: 0..25, steps: 2500 };
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
@@ -79,6 +79,9 @@ fn three_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
     assert!(sum.crashes >= count * 2, "{} crashes in {count} lives", sum.crashes);
     assert!(sum.leaders >= count * 8, "{} leaders in {count} lives", sum.leaders);
     assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
+    assert!(sum.jumps >= count / 10, "{} jumps in {count} lives", sum.jumps);
+    assert!(sum.data_jumps >= count / 50, "{} jumps of topics in {count} lives", sum.data_jumps);
+    assert!(sum.truncations >= count / 25, "{} truncations in {count} lives", sum.truncations);
 }
 
 #[test]
@@ -86,6 +89,10 @@ fn five_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
     let (count, sum) = live(&FIVE);
     assert!(sum.leaders >= count * 4, "{} leaders in {count} lives", sum.leaders);
     assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
+    assert!(sum.jumps >= count, "{} jumps in {count} lives", sum.jumps);
+    assert!(sum.joints >= count / 2, "{} joint configurations in {count} lives", sum.joints);
+    assert!(sum.moves >= count, "{} moves in {count} lives", sum.moves);
+    assert!(sum.joined >= count / 10 && sum.removed >= count / 10, "{sum:?} in {count} lives");
 }
 
 #[test]

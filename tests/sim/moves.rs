@@ -82,6 +82,13 @@ impl World {
         self.ask_control(Waiting::Join { host }, Request::RegisterNode(said(host)));
     }
 
+    /// A machine that was told nothing asks again.
+    pub(crate) fn join_again(&mut self) {
+        if self.hosts.last().is_some_and(|host| host.identity.is_none()) {
+            self.join();
+        }
+    }
+
     /// The machine knows who it is: it keeps that on its disk, and starts.
     pub(crate) fn joined(&mut self, host: usize, registered: Registered) {
         if self.hosts[host].identity.is_some() {

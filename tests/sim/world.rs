@@ -56,6 +56,9 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     /// How many of them the cluster began with.
     pub(crate) founders: usize,
+    /// Much is written to one partition and cut from it, so that its log has several segments and brokers fall behind
+    /// its beginning.
+    pub(crate) heavy: bool,
     pub(crate) steps: u64,
     pub(crate) coverage: Coverage,
     pub(crate) network: Network,
@@ -89,10 +92,12 @@ pub(crate) fn run(seed: u64, hosts: usize, steps: u64) -> Outcome {
 
 impl World {
     fn new(seed: u64, hosts: usize) -> World {
+        let heavy = hosts > 1 && seed % 4 == 1;
         let writers = (0..WRITERS).map(|number| {
             // What a leader alone acknowledged may vanish: an idempotent writer would be stopped by the gap, rightly.
             let acks = if number == 5 { Acks::Leader } else { Acks::All };
-            Writer::new(number, number % PARTITIONS as u32, number % 3 != 2, acks)
+            let partition = if heavy { 0 } else { number % PARTITIONS as u32 };
+            Writer::new(number, partition, number % 3 != 2, acks)
         });
         let founder = |at: usize| {
             let who = identity(at, node(at), ReplicaId(at as u64 + 1), hosts);
@@ -104,6 +109,7 @@ impl World {
             faults: Rng::new(seed, "faults"),
             hosts: (0..hosts).map(founder).collect(),
             founders: hosts,
+            heavy,
             steps: 0,
             coverage: Coverage::default(),
             network: Network::new(seed),
@@ -303,9 +309,8 @@ impl World {
             return;
         }
         let count = 1 + self.rng.below(3);
-        let padding = match self.seed % 4 {
-            // Enough for logs of several segments.
-            1 if self.founders > 1 => 15_000 + self.rng.below(5_000),
+        let padding = match self.heavy {
+            true => 17_000 + self.rng.below(3_000),
             _ if self.rng.once_in(6) => self.rng.below(20_000),
             _ => self.rng.below(200),
         } as usize;
@@ -379,7 +384,11 @@ impl World {
         let Some(broker) = &self.hosts[host].broker else { return };
         let Some(published) = broker.views.get(&id).and_then(|view| view.published.clone()) else { return };
         let span = (published.high_watermark.0 - published.log_start.0).max(1) as u64;
-        let before = Offset(published.log_start.0 + self.rng.below(span) as i64 / 2);
+        let part = self.rng.below(span) as i64 / 2;
+        let before = match self.heavy && self.rng.once_in(2) {
+            true => Offset(published.high_watermark.0 - part / 4),
+            false => Offset(published.log_start.0 + part),
+        };
         let ticket = self.ticket(host, Waiting::Other);
         self.input(host, id, ShardInput::Trim { ticket, partition: id, before, validate_only: false });
     }
@@ -402,8 +411,10 @@ impl World {
         for pulse in 0..600 {
             self.pulse();
             self.switch_off();
+            self.coverage.look(&self.hosts);
             if pulse % 5 == 4 {
                 self.undrain();
+                self.join_again();
                 for at in 0..self.writers.len() {
                     self.writers[at].lose_patience();
                     self.repeat_of(at);
@@ -414,6 +425,8 @@ impl World {
                 }
             }
         }
+        // What the brokers know by now they say.
+        self.pulse();
         if let Some(writer) = self.writers.iter().find(|writer| !writer.outstanding.is_empty()) {
             self.wrong.push(format!("writer {} is never answered: {:?}", writer.number, writer.refused));
         }
