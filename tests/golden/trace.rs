@@ -209,6 +209,7 @@ fn job(names: &Names, job: &Job) -> String {
                 files.iter().map(|file| names.shorten(&file.display().to_string())).collect();
             format!("remove {}", files.join(" "))
         }
+        Job::Producers { partition, .. } => format!("producers of {}", names.partition(*partition)),
         Job::RemoveGeneration { partition, generation } => {
             format!("remove generation {generation} of {}", names.partition(*partition))
         }
