@@ -250,6 +250,11 @@ impl Replica {
         !self.freed.is_empty() || self.raw.store().has_wanted() || self.raw.has_ready()
     }
 
+    /// Whether Raft took a leader's word that the log begins elsewhere, and the next [`Replica::ready`] tells it.
+    pub fn is_jumping(&self) -> bool {
+        self.raw.snap().is_some()
+    }
+
     /// A leader's word that the log begins elsewhere, taken and not carried out.
     fn jump(&self) -> Option<Jump> {
         let snapshot = self.raw.snap()?.get_metadata();

@@ -43,6 +43,11 @@ impl Node {
             node.with_live(id, |live, _, _| {
                 let kept = live.voters_kept_at.entry(sender).or_default();
                 *kept = Index(message.voters_index).max(*kept);
+                // Raft goes on with the first one that it takes, and what came with another would not fit: a leader whose
+                // word is dropped says it again.
+                if message.snapshot.is_some() && live.replica.is_jumping() {
+                    return;
+                }
                 if let Some(snapshot) = &message.snapshot {
                     live.arriving = Some(Box::new(snapshot.clone()));
                 }
