@@ -99,6 +99,8 @@ impl World {
         }
         self.hosts[host].identity = Some(identity(host, registered.node, registered.replica, 0));
         self.coverage.counts.joined += 1;
+        // A broker is not begun on a full disk.
+        self.hosts[host].fs.set_quota(None);
         self.start(host);
     }
 
