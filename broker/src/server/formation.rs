@@ -4,6 +4,9 @@
 //! each computes the same id from the same list. A broker that is not in that list, because its folder was emptied since,
 //! is another one, and joins. Nothing is told to anybody before it is on disk: the identity of the folder from the start,
 //! the place in the cluster before the first message.
+//!
+//! The seeds answer one after the other, and one whose folder is emptied in between is two brokers to two that ask. So
+//! everybody is asked twice, and the same must come out: then there was a moment between the two at which all of it held.
 
 mod asking;
 #[cfg(test)]
@@ -34,14 +37,45 @@ pub(super) enum Heard {
 pub(super) enum Decision {
     /// Ask again later: what is missing, for people.
     Wait(Vec<String>),
+    /// Ask again at once: it must come out the same.
+    Confirm,
     /// The cluster begins, or has begun, with this broker in it.
     Found(Home),
     /// Ask this seed to be taken in.
     Join(String),
 }
 
-/// What to do, where the seeds, by their addresses, said this to the broker with the identity `own`.
-pub(super) fn decide(own: Uuid, heard: &BTreeMap<String, Heard>) -> Decision {
+/// A broker's search for its cluster, as far as it has come.
+pub(super) struct Search {
+    own: Uuid,
+    /// What came out the last time.
+    found: Option<Home>,
+}
+
+impl Search {
+    /// The broker with the identity `own` has asked nobody yet.
+    pub(super) fn new(own: Uuid) -> Search {
+        Search { own, found: None }
+    }
+
+    /// What to do, where the seeds, by their addresses, said this. They were asked after the last answer of this.
+    pub(super) fn hear(&mut self, heard: &BTreeMap<String, Heard>) -> Decision {
+        match decide(self.own, heard) {
+            Decision::Found(home) if self.found.as_ref() != Some(&home) => {
+                self.found = Some(home);
+                Decision::Confirm
+            }
+            Decision::Found(home) => Decision::Found(home),
+            other => {
+                self.found = None;
+                other
+            }
+        }
+    }
+}
+
+/// What follows from one round of answers.
+fn decide(own: Uuid, heard: &BTreeMap<String, Heard>) -> Decision {
     let said: Vec<(&String, &Me)> = heard
         .iter()
         .filter_map(|(seed, heard)| match heard {
@@ -49,6 +83,12 @@ pub(super) fn decide(own: Uuid, heard: &BTreeMap<String, Heard>) -> Decision {
             Heard::Silence(_) => None,
         })
         .collect();
+    let nonsense = said.iter().filter(|(_, me)| !matches!(me.cluster_id.len(), 0 | 16));
+    let nonsense: Vec<String> =
+        nonsense.map(|(seed, _)| format!("{seed} does not say which cluster it belongs to")).collect();
+    if !nonsense.is_empty() {
+        return Decision::Wait(nonsense);
+    }
     let clusters: BTreeMap<Uuid, &String> =
         said.iter().filter_map(|(seed, me)| Some((Uuid::from_slice(&me.cluster_id).ok()?, *seed))).collect();
     if clusters.len() > 1 {

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Decision, Heard, decide};
+use super::{Decision, Heard, Search};
 use crate::ids::{NodeId, ReplicaId};
 use crate::limits::{SEEDS_ASKED_AGAIN_MS, SEEDS_TOLD_AGAIN};
 use crate::log::Home;
@@ -39,11 +39,12 @@ impl Seeker {
     /// # Errors
     /// See [`Unformed`].
     pub(in crate::server) async fn find(&self) -> Result<Home, Unformed> {
-        let own = self.directory.me().uuid;
+        let mut search = Search::new(self.directory.me().uuid);
         let (mut told, mut asked) = (Vec::new(), 0u32);
         loop {
-            let missing = match decide(own, &self.ask_all().await) {
+            let missing = match search.hear(&self.ask_all().await) {
                 Decision::Found(home) => return Ok(home),
+                Decision::Confirm => continue,
                 Decision::Join(seed) => match self.join_through(seed).await? {
                     Ok(home) => return Ok(home),
                     Err(why) => vec![why],
