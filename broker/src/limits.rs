@@ -321,6 +321,10 @@ pub const CONTROL_VOTERS_OF_FIVE: usize = 5;
 /// Time between two rounds of questions to the seeds.
 pub const SEEDS_ASKED_AGAIN_MS: u64 = 250;
 
+/// How often a broker that starts asks whether another process with its identity lives, where one says so: together with
+/// the pauses in between longer than a process that has ended may be taken for alive.
+pub const TWIN_ASKED_TIMES: u32 = 8;
+
 /// Rounds of questions after which what is waited for is told again, also where it is the same.
 pub const SEEDS_TOLD_AGAIN: u32 = 40;
 

@@ -161,7 +161,8 @@ pub fn run(
     }
 }
 
-/// Where this broker belongs: as its folder says, or the seeds; without seeds it is a cluster alone.
+/// Where this broker belongs: as its folder says, or the seeds; without seeds it is a cluster alone. Not before it is
+/// sure to be the only one with its identity.
 async fn find_home(
     config: &Config,
     folder: &Folder,
@@ -170,7 +171,12 @@ async fn find_home(
 ) -> Result<Home, Unformed> {
     let directory = transport.directory();
     let me = directory.me();
-    if let Some(home) = &folder.identity().home {
+    let home = folder.identity().home.as_ref();
+    if let Some(home) = home {
+        transport.set_membership(peers::membership(home, me));
+    }
+    formation::no_twin_lives(directory, &peers::elsewhere(config, home, me)).await?;
+    if let Some(home) = home {
         return Ok(home.clone());
     }
     if config.cluster_seeds.is_empty() {

@@ -11,6 +11,7 @@ mod cluster;
 mod damage;
 mod fetch;
 mod first_minute;
+mod formation;
 mod hostile;
 mod idempotence;
 mod kill;

@@ -11,6 +11,7 @@
 mod asking;
 #[cfg(test)]
 mod tests;
+mod twin;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use crate::log::Home;
 use crate::state::{FIRST_CONTROL_REPLICA, FIRST_NODE};
 
 pub(super) use asking::{Seeker, Unformed};
+pub(super) use twin::no_twin_lives;
 
 /// What came of asking a seed.
 #[derive(Debug, Clone)]

@@ -1,6 +1,6 @@
 //! What a broker is to the others of its cluster: where it belongs, and what it answers to one that looks for its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
@@ -47,6 +47,14 @@ pub(super) fn membership(home: &Home, me: &Me) -> Membership {
     nodes.insert(home.node_id, Contact { uuid: Some(me.uuid), address: me.peer_address.clone() });
     let next_node = NodeId(nodes.keys().next_back().map_or(1, |last| last.0 + 1));
     Membership { cluster: Some(home.cluster_id), node: Some(home.node_id), nodes, next_node }
+}
+
+/// Where others may be before the catalog says it: the seeds, and whom the folder names.
+pub(super) fn elsewhere(config: &Config, home: Option<&Home>, me: &Me) -> BTreeSet<String> {
+    let founders = home.into_iter().flat_map(|home| &home.founders).map(|(_, address)| address);
+    let contacts = home.into_iter().flat_map(|home| &home.contacts).map(|(_, address)| address);
+    let all = config.cluster_seeds.iter().chain(founders).chain(contacts);
+    all.filter(|address| **address != me.peer_address).cloned().collect()
 }
 
 /// Who the machine takes itself for.

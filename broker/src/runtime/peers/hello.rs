@@ -115,6 +115,14 @@ pub enum GreetError {
         /// What came.
         why: String,
     },
+    /// Another process with this one's identity lives.
+    #[error("{address} refuses: {why}")]
+    Twin {
+        /// HOST:PORT.
+        address: String,
+        /// Its words.
+        why: String,
+    },
     /// The other broker refuses.
     #[error("{address} refuses: {why}")]
     Refused {
@@ -281,6 +289,9 @@ pub(super) async fn greet(address: &str, hello: &Hello) -> Result<(Frames, Hello
     };
     let answer = answer.map_err(|why| GreetError::Answer { address: address.to_owned(), why })?;
     let refused = |why: &str| GreetError::Refused { address: address.to_owned(), why: quoted(why) };
+    if answer.twin {
+        return Err(GreetError::Twin { address: address.to_owned(), why: quoted(&answer.refused) });
+    }
     if !answer.refused.is_empty() {
         return Err(refused(&answer.refused));
     }

@@ -214,7 +214,8 @@ impl Porch {
     ) -> io::Result<()> {
         let mine = hello::hello(&self.transport.directory, Purpose::Unspecified, Class::Unspecified);
         let refused = refusal.map(ToString::to_string).unwrap_or_default();
-        let answer = HelloAnswer { hello: Some(Hello { purpose: hello.purpose, ..mine }), refused };
+        let twin = matches!(refusal, Some(HelloRefusal::Twin { .. }));
+        let answer = HelloAnswer { hello: Some(Hello { purpose: hello.purpose, ..mine }), refused, twin };
         let wait = Duration::from_millis(limits::PEER_HELLO_MS);
         timeout(wait, frame::write(frames.get_mut(), &answer, &mut BytesMut::new()))
             .await

@@ -14,13 +14,19 @@ use crate::limits::{SEEDS_ASKED_AGAIN_MS, SEEDS_TOLD_AGAIN};
 use crate::log::Home;
 use crate::runtime::peers::{Directory, Interview};
 
-/// Why a broker never gets to belong to a cluster.
+/// Why a broker cannot be one of a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum Unformed {
     /// The cluster does not take it in.
     #[error("the cluster does not take this broker in: {why}")]
     Refused {
         /// Its words.
+        why: String,
+    },
+    /// Another process has this one's identity: two with one vote.
+    #[error("this broker cannot start: {why}")]
+    Twin {
+        /// Who says so, and its words.
         why: String,
     },
 }

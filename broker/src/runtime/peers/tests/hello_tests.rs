@@ -189,7 +189,8 @@ async fn one_who_asks_is_told_what_is_wrong() {
     let answering = tokio::spawn(async move {
         let mut puppet = Puppet(listener.accept().await.unwrap().0);
         let _: Hello = puppet.hear().await;
-        puppet.say(&HelloAnswer { hello: None, refused: "no\n".to_owned() + &"x".repeat(2000) }).await;
+        let refused = "no\n".to_owned() + &"x".repeat(2000);
+        puppet.say(&HelloAnswer { hello: None, refused, twin: false }).await;
         let mut puppet = Puppet(listener.accept().await.unwrap().0);
         puppet.say_raw(b"HTTP/1.1 400 Bad Request\r\n").await;
     });

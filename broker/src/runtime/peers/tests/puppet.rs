@@ -61,7 +61,7 @@ impl Puppet {
     pub(super) async fn answer(listener: &TcpListener, hello: &Hello) -> (Puppet, Class) {
         let mut puppet = Puppet(timeout(LONG, listener.accept()).await.unwrap().unwrap().0);
         let theirs: Hello = puppet.hear().await;
-        puppet.say(&HelloAnswer { hello: Some(hello.clone()), refused: String::new() }).await;
+        puppet.say(&HelloAnswer { hello: Some(hello.clone()), refused: String::new(), twin: false }).await;
         (puppet, theirs.class())
     }
 
