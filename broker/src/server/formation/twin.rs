@@ -34,8 +34,8 @@ pub(in crate::server) async fn no_twin_lives(
 /// One who knows a twin that lives, and its words.
 async fn witness(directory: &Arc<Directory>, addresses: &BTreeSet<String>) -> Option<String> {
     let mut asking = JoinSet::new();
-    for address in addresses.iter().cloned() {
-        let directory = Arc::clone(directory);
+    for address in addresses {
+        let (directory, address) = (Arc::clone(directory), address.clone());
         asking.spawn(async move {
             let greeted = Interview::begin(&address, &directory);
             match timeout(Duration::from_millis(PEER_CONNECT_MS), greeted).await {
