@@ -8,6 +8,8 @@ mod bad_bytes;
 mod bad_requests;
 #[path = "door/broker.rs"]
 mod broker;
+#[path = "door/cluster.rs"]
+mod cluster;
 #[path = "door/crowds.rs"]
 mod crowds;
 #[path = "door/http2.rs"]
