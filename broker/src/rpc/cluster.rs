@@ -6,7 +6,7 @@ use caudal_proto::v1::cluster_service_client::ClusterServiceClient;
 use caudal_proto::v1::cluster_service_server::ClusterService;
 use tonic::{Request, Response, Status};
 
-use super::forward::forwarded;
+use super::forward::{answered, forwarded};
 use super::status::status;
 use super::{Door, convert, mismatched_reply};
 use crate::ids::{NodeId, PartitionId, ReplicaId};
@@ -74,7 +74,7 @@ impl ClusterService for Cluster {
         request: Request<v1::MovePartitionRequest>,
     ) -> Result<Response<v1::MovePartitionResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return ClusterServiceClient::new(leader).move_partition(forwarded(request)).await;
+            return answered(ClusterServiceClient::new(leader).move_partition(forwarded(request))).await;
         }
         let v1::MovePartitionRequest { topic, partition, to, validate_only } = request.into_inner();
         let to = to.into_iter().map(NodeId).collect();
@@ -87,7 +87,7 @@ impl ClusterService for Cluster {
         request: Request<v1::CancelMoveRequest>,
     ) -> Result<Response<v1::CancelMoveResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return ClusterServiceClient::new(leader).cancel_move(forwarded(request)).await;
+            return answered(ClusterServiceClient::new(leader).cancel_move(forwarded(request))).await;
         }
         let v1::CancelMoveRequest { topic, partition } = request.into_inner();
         self.decide(ControlRequest::CancelMove { topic, partition }).await?;
@@ -105,7 +105,7 @@ impl ClusterService for Cluster {
             .map_err(|refusal| status(&refusal))?;
         let to = NodeId(asked.node_id);
         if let Some(leader) = self.door.elsewhere(id, &request)? {
-            return ClusterServiceClient::new(leader).transfer_leader(forwarded(request)).await;
+            return answered(ClusterServiceClient::new(leader).transfer_leader(forwarded(request))).await;
         }
         self.door.handle.transfer(id, to).await.map_err(|refusal| status(&refusal))?;
         Ok(Response::new(v1::TransferLeaderResponse {}))
@@ -116,7 +116,7 @@ impl ClusterService for Cluster {
         request: Request<v1::DrainNodeRequest>,
     ) -> Result<Response<v1::DrainNodeResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return ClusterServiceClient::new(leader).drain_node(forwarded(request)).await;
+            return answered(ClusterServiceClient::new(leader).drain_node(forwarded(request))).await;
         }
         let v1::DrainNodeRequest { node_id, drain } = request.into_inner();
         self.decide(ControlRequest::Drain { node: NodeId(node_id), on: drain }).await?;
@@ -128,7 +128,7 @@ impl ClusterService for Cluster {
         request: Request<v1::RemoveNodeRequest>,
     ) -> Result<Response<v1::RemoveNodeResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return ClusterServiceClient::new(leader).remove_node(forwarded(request)).await;
+            return answered(ClusterServiceClient::new(leader).remove_node(forwarded(request))).await;
         }
         let v1::RemoveNodeRequest { node_id, validate_only } = request.into_inner();
         self.decide(ControlRequest::RemoveNode { node: NodeId(node_id), validate_only }).await?;

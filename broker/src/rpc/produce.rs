@@ -6,7 +6,7 @@ use caudal_proto::v1::produce_service_server::ProduceService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::Answers;
-use super::forward::forwarded;
+use super::forward::{answered, forwarded};
 use super::status::{partition_error, status};
 use super::{Door, convert, produce_stream};
 use crate::limits;
@@ -66,7 +66,7 @@ impl ProduceService for Produce {
         request: Request<v1::InitProducerRequest>,
     ) -> Result<Response<v1::InitProducerResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return ProduceServiceClient::new(leader).init_producer(forwarded(request)).await;
+            return answered(ProduceServiceClient::new(leader).init_producer(forwarded(request))).await;
         }
         let continue_from = continue_from(&request.into_inner()).map_err(|refusal| status(&refusal))?;
         let reply = self.door.handle.control(ControlRequest::InitProducer { continue_from }).await;

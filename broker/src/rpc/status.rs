@@ -194,6 +194,20 @@ pub fn partition_error(refusal: &Refusal) -> PartitionError {
     }
 }
 
+/// The refusal of a whole call by another broker, as that of one partition.
+pub fn error_of(status: &Status) -> PartitionError {
+    let info = status.get_details_error_info();
+    let retry = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+    let reason = info.as_ref().and_then(|info| Reason::from_str_name(&info.reason));
+    PartitionError {
+        reason: reason.unwrap_or(Reason::Internal).into(),
+        message: status.message().to_owned(),
+        metadata: info.map(|info| info.metadata.into_iter().collect()).unwrap_or_default(),
+        retriable: retry.is_some(),
+        retry_after_ms: retry.map_or(0, |delay| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX)),
+    }
+}
+
 /// The refusal of a whole call.
 pub fn status(refusal: &Refusal) -> Status {
     let (reason, code, advice) = classify(refusal);

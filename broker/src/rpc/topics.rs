@@ -5,7 +5,7 @@ use caudal_proto::v1::topic_service_client::TopicServiceClient;
 use caudal_proto::v1::topic_service_server::TopicService;
 use tonic::{Request, Response, Status};
 
-use super::forward::forwarded;
+use super::forward::{Way, answered, forwarded};
 use super::status::{partition_error, status};
 use super::{Door, convert, describe, leaders, mismatched_reply, trim};
 use crate::ids::TopicId;
@@ -28,7 +28,7 @@ impl TopicService for Topics {
         request: Request<v1::CreateTopicsRequest>,
     ) -> Result<Response<v1::CreateTopicsResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return TopicServiceClient::new(leader).create_topics(forwarded(request)).await;
+            return answered(TopicServiceClient::new(leader).create_topics(forwarded(request))).await;
         }
         create(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
@@ -38,7 +38,7 @@ impl TopicService for Topics {
         request: Request<v1::DeleteTopicsRequest>,
     ) -> Result<Response<v1::DeleteTopicsResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return TopicServiceClient::new(leader).delete_topics(forwarded(request)).await;
+            return answered(TopicServiceClient::new(leader).delete_topics(forwarded(request))).await;
         }
         delete(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
@@ -64,7 +64,7 @@ impl TopicService for Topics {
         request: Request<v1::AlterTopicsRequest>,
     ) -> Result<Response<v1::AlterTopicsResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return TopicServiceClient::new(leader).alter_topics(forwarded(request)).await;
+            return answered(TopicServiceClient::new(leader).alter_topics(forwarded(request))).await;
         }
         alter(&self.door, request.into_inner()).await.map(Response::new).map_err(|refusal| status(&refusal))
     }
@@ -74,7 +74,7 @@ impl TopicService for Topics {
         request: Request<v1::AddPartitionsRequest>,
     ) -> Result<Response<v1::AddPartitionsResponse>, Status> {
         if let Some(leader) = self.door.control_elsewhere(&request)? {
-            return TopicServiceClient::new(leader).add_partitions(forwarded(request)).await;
+            return answered(TopicServiceClient::new(leader).add_partitions(forwarded(request))).await;
         }
         add_partitions(&self.door, request.into_inner())
             .await
@@ -86,7 +86,8 @@ impl TopicService for Topics {
         &self,
         request: Request<v1::TrimTopicRequest>,
     ) -> Result<Response<v1::TrimTopicResponse>, Status> {
-        trim::trim(&self.door, request.into_inner())
+        let way = Way::of(&request);
+        trim::trim(&self.door, &way, request.into_inner())
             .await
             .map(Response::new)
             .map_err(|refusal| status(&refusal))
