@@ -46,7 +46,7 @@ class Image:
         self.backing = os.path.join(self.folder, "backing")
         self.file = os.path.join(self.backing, "image")
         self.mebibytes, self.backed_mebibytes = mebibytes, backed_mebibytes
-        self.loop = None
+        self.loop = self.request_limit = None
 
     def __enter__(self):
         os.mkdir(self.mount)
@@ -60,6 +60,8 @@ class Image:
             if self.backed_mebibytes:
                 self._hollow_out()
             self.loop = run("losetup", "-f", "--show", self.file).strip()
+            if self.backed_mebibytes:
+                self._one_block_per_request()
             self._mount()
         except BaseException:
             self.__exit__()
@@ -83,9 +85,21 @@ class Image:
         used = os.stat(self.file).st_blocks * 512
         run("mount", "-o", f"remount,size={used >> 10}k", self.backing)
 
+    def _one_block_per_request(self):
+        """The loop device reports a short write as a whole one: a request that begins on memory and ends in a hole
+        would be acknowledged to the file system, and no broker could know better. One block is written or is not."""
+        self.request_limit = f"/sys/block/{os.path.basename(self.loop)}/queue/max_sectors_kb"
+        with open(self.request_limit) as limit:
+            self.usual_limit = limit.read()
+        with open(self.request_limit, "w") as limit:
+            limit.write("4")
+
     def __exit__(self, *_):
         if os.path.ismount(self.mount):
             subprocess.run(["umount", self.mount]).returncode == 0 or subprocess.run(["umount", "-l", self.mount])
+        if self.request_limit:
+            with open(self.request_limit, "w") as limit:
+                limit.write(self.usual_limit)
         if self.loop:
             subprocess.run(["losetup", "-d", self.loop])
         if os.path.ismount(self.backing):
