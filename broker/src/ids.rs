@@ -48,6 +48,11 @@ impl PartitionId {
     /// The partition that holds topics, placement, configuration and ids.
     pub const CONTROL: PartitionId = PartitionId { topic: TopicId::CONTROL, partition: 0 };
 
+    /// Of the fields of a message; `None` where the topic id is none.
+    pub fn of_fields(topic_id: &[u8], partition: i32) -> Option<PartitionId> {
+        TopicId::from_slice(topic_id).map(|topic| PartitionId { topic, partition })
+    }
+
     /// The 20 bytes that stand for the partition on disk and in checksums: topic id, then number, big-endian.
     pub fn to_bytes(self) -> [u8; 20] {
         let mut bytes = [0; 20];

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caudal_broker::ids::{NodeId, ReplicaId};
+use caudal_broker::ids::{NodeId, PartitionId, ReplicaId};
 use caudal_broker::log::{Fatal, Fs};
 use caudal_broker::node::{Founder, Identity};
 use caudal_broker::runtime::shard::ShardInput;
@@ -128,7 +128,8 @@ impl World {
         }
         for (to, message) in letters {
             let to = (to.0 - 1) as usize;
-            let (partition, replica) = (broker_partition(&message), ReplicaId(message.to));
+            let partition = PartitionId::of_fields(&message.topic_id, message.partition);
+            let replica = ReplicaId(message.to);
             let sent = to < self.hosts.len() && self.network.send(at, to, Letter::Message(message));
             if !sent && let Some(partition) = partition {
                 let now = self.now;
@@ -154,8 +155,8 @@ impl World {
             }
             let Some(broker) = &mut self.hosts[to].broker else { continue };
             let partition = match &letter {
-                Letter::Message(message) => broker_partition(message),
-                Letter::Statuses(_) => Some(caudal_broker::ids::PartitionId::CONTROL),
+                Letter::Message(message) => PartitionId::of_fields(&message.topic_id, message.partition),
+                Letter::Statuses(_) => Some(PartitionId::CONTROL),
             };
             if let Some(partition) = partition {
                 broker.input(now, partition, letter.input(node(from)));
@@ -273,11 +274,4 @@ impl World {
             self.crash(at);
         }
     }
-}
-
-pub(crate) fn broker_partition(
-    message: &caudal_proto::peer::Message,
-) -> Option<caudal_broker::ids::PartitionId> {
-    let topic = caudal_broker::ids::TopicId::from_slice(&message.topic_id)?;
-    Some(caudal_broker::ids::PartitionId { topic, partition: message.partition })
 }

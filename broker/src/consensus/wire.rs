@@ -59,7 +59,6 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         context: message.context,
         entries: message.entries.into_iter().map(entry_to_peer).collect(),
         snapshot,
-        chain: None,
         announce: None,
         // The node knows.
         voters_index: 0,

@@ -213,14 +213,14 @@ impl Node {
 
 /// The partition whose move a leader's word ends, and its voters.
 fn finished(catalog: &Catalog, status: &peer::PartitionStatus) -> Option<(PartitionId, Vec<ReplicaId>)> {
-    let topic = TopicId::from_slice(&status.topic_id)?;
-    let placement = catalog.topic_by_id(topic)?.partitions.get(usize::try_from(status.partition).ok()?)?;
+    let partition = PartitionId::of_fields(&status.topic_id, status.partition)?;
+    let at = usize::try_from(partition.partition).ok()?;
+    let placement = catalog.topic_by_id(partition.topic)?.partitions.get(at)?;
     let target = placement.moving.as_ref()?;
     let voters = voters_from_peer(status.voters.clone()?);
     let settled = status.settled && voters.voters_outgoing.is_empty() && voters.learners.is_empty();
     let same = voters.voters.len() == target.len()
         && target.iter().all(|(_, replica)| voters.voters.contains(&replica.0));
     let leader = target.iter().any(|(_, replica)| replica.0 == status.leader);
-    let partition = PartitionId { topic, partition: status.partition };
     (settled && same && leader).then(|| (partition, target.iter().map(|(_, replica)| *replica).collect()))
 }

@@ -8,7 +8,7 @@ use super::control::Control;
 use super::event::{Now, Output};
 use super::partition::{Life, Live, Partition};
 use crate::consensus::{APPEND, Jump, SNAPSHOT, voters_from_peer, voters_to_peer};
-use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term, TopicId};
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{FAST_TICKS, PRODUCER_BATCHES_REMEMBERED, PRODUCERS_PER_PARTITION_MAX};
 use crate::log::{Kind, LogStart, ProducerFrame, Voters};
 use crate::refusal::Refusal;
@@ -20,7 +20,7 @@ impl Node {
     /// one that is behind knows only some of them: there a replica that nothing is known of is heard, and answered where
     /// it spoke from.
     pub(super) fn peer_message(&mut self, now: Now, from: NodeId, message: Box<peer::Message>) {
-        let Some(id) = partition_of(&message) else { return };
+        let Some(id) = PartitionId::of_fields(&message.topic_id, message.partition) else { return };
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         let sender = ReplicaId(message.from);
         let known = match partition.seats.nodes.get(&sender) {
@@ -135,12 +135,6 @@ impl Node {
             _ => FAST_TICKS,
         }
     }
-}
-
-/// The partition that a message speaks of.
-fn partition_of(message: &peer::Message) -> Option<PartitionId> {
-    let topic = TopicId::from_slice(&message.topic_id)?;
-    Some(PartitionId { topic, partition: message.partition })
 }
 
 /// Whether the batches of a message are what their producers made: a follower frames what it received, and must not

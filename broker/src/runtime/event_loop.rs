@@ -284,7 +284,7 @@ impl EventLoop {
                 shard.handle(now, ShardInput::PeerDown(node));
             }
             PeerEvent::Dropped { messages, .. } => {
-                for Undelivered { partition, replica, .. } in messages {
+                for Undelivered { partition, replica } in messages {
                     shard.handle(now, ShardInput::Dropped { partition, replica });
                 }
             }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use caudal_proto::peer;
 
-use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, TopicId};
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
 use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
     Entry, FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError,
@@ -353,8 +353,7 @@ impl Shard {
                 // A follower cannot refuse what Raft has taken.
                 let bytes: usize =
                     message.entries.iter().map(|entry| entry.data.len() + FRAME_HEADER_BYTES).sum();
-                let partition = TopicId::from_slice(&message.topic_id)
-                    .map(|topic| PartitionId { topic, partition: message.partition });
+                let partition = PartitionId::of_fields(&message.topic_id, message.partition);
                 if bytes > 0 && !partition.is_some_and(|partition| self.take_room(partition, bytes)) {
                     return;
                 }

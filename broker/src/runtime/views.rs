@@ -109,8 +109,7 @@ impl Views {
     pub(super) fn note_statuses(&self, statuses: &[PartitionStatus]) {
         let mut known = self.statuses.write().unwrap_or_else(PoisonError::into_inner);
         for status in statuses {
-            let Some(topic) = TopicId::from_slice(&status.topic_id) else { continue };
-            let id = PartitionId { topic, partition: status.partition };
+            let Some(id) = PartitionId::of_fields(&status.topic_id, status.partition) else { continue };
             if known.get(&id).is_none_or(|before| before.term <= status.term) {
                 known.insert(id, status.clone());
             }

@@ -20,7 +20,7 @@ use crate::runtime::handle::Handle;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::peers::{Answering, Contact, Directory, Me, Membership, Questions, Transport};
 use crate::runtime::views::Views;
-use crate::state::{LEVEL, NewMember, Reply, Request};
+use crate::state::{FIRST_NODE, LEVEL, NewMember, Reply, Request};
 
 /// The transport of a broker whose peer listener is bound to `bound`. It belongs to no cluster yet.
 pub(super) fn transport(
@@ -38,14 +38,14 @@ pub(super) fn transport(
 /// The others, as far as the folder knows them before the catalog does.
 pub(super) fn membership(home: &Home, me: &Me) -> Membership {
     let mut nodes: BTreeMap<NodeId, Contact> = BTreeMap::new();
-    for (number, (uuid, address)) in (1..).zip(&home.founders) {
+    for (number, (uuid, address)) in (FIRST_NODE.0..).zip(&home.founders) {
         nodes.insert(NodeId(number), Contact { uuid: Some(*uuid), address: address.clone() });
     }
     for (node, address) in &home.contacts {
         nodes.insert(*node, Contact { uuid: None, address: address.clone() });
     }
     nodes.insert(home.node_id, Contact { uuid: Some(me.uuid), address: me.peer_address.clone() });
-    let next_node = NodeId(nodes.keys().next_back().map_or(1, |last| last.0 + 1));
+    let next_node = NodeId(nodes.keys().next_back().map_or(FIRST_NODE.0, |last| last.0 + 1));
     Membership { cluster: Some(home.cluster_id), node: Some(home.node_id), nodes, next_node }
 }
 
@@ -164,7 +164,7 @@ impl Desk {
 
 /// The peer address of the broker that leads the control partition, where it is known.
 fn leader(views: &Views) -> String {
-    let leader = views.partition(PartitionId::CONTROL).and_then(|view| view.standing().leader);
+    let (leader, _) = views.leader(PartitionId::CONTROL);
     let catalog = views.catalog();
     leader.and_then(|node| catalog.member(node)).map_or(String::new(), |member| member.peer_address.clone())
 }

@@ -2,12 +2,10 @@
 
 use super::*;
 use crate::ids::Index;
+use crate::limits::SEGMENT_FIRST_BYTES;
 use crate::log::segment::{self, SegmentHeader};
 use crate::log::snapshot::{self, Snapshot};
 use crate::log::{Job, JobDone, LogStart, PartitionMeta, ProducerFrame, Tip, footer, is_no_space};
-
-/// The room of a new log: a partition that is never written takes no more.
-const FIRST_SEGMENT_BYTES: u64 = 64 * 1024;
 
 /// Does one job. A full disk is an answer, everything else that fails is the end.
 pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> {
@@ -71,7 +69,7 @@ fn create(
                 footer::write_producers(fs, &dir, &before, Tip::before(start), producers)
             }
         })
-        .and_then(|()| segment::create(fs, &dir, &header, FIRST_SEGMENT_BYTES));
+        .and_then(|()| segment::create(fs, &dir, &header, SEGMENT_FIRST_BYTES));
     if made.as_ref().is_err_and(is_no_space) {
         present(fs.remove_dir_all(&dir))?;
         remove_if_empty(fs, &paths::partition_home(root, partition))?;

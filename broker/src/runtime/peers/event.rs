@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use caudal_proto::peer::{Message, PartitionStatus};
 
-use crate::ids::{NodeId, PartitionId, ReplicaId, TopicId};
+use crate::ids::{NodeId, PartitionId, ReplicaId};
 
 /// One thing that a shard is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,23 +46,14 @@ pub struct Undelivered {
     pub partition: PartitionId,
     /// The replica that it was for.
     pub replica: ReplicaId,
-    /// It carried a snapshot.
-    pub snapshot: bool,
 }
 
 impl Undelivered {
     /// What became of `message`; `None` where it names no partition.
     pub(super) fn of(message: &Message) -> Option<Undelivered> {
         Some(Undelivered {
-            partition: partition(message)?,
+            partition: PartitionId::of_fields(&message.topic_id, message.partition)?,
             replica: ReplicaId(message.to),
-            snapshot: message.snapshot.is_some(),
         })
     }
-}
-
-/// The partition of a message; `None` where its topic id is none.
-pub(super) fn partition(message: &Message) -> Option<PartitionId> {
-    let topic = TopicId::from_slice(&message.topic_id)?;
-    Some(PartitionId { topic, partition: message.partition })
 }

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::Transport;
 use super::envelope::{self, EnvelopeError, frame_bytes_max};
-use super::event::{self, PeerEvent};
+use super::event::PeerEvent;
 use super::frame::{self, FrameError, Frames};
 use super::liveness::Stream;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PartitionId};
 use crate::node::shard_of;
 
 /// Who sends.
@@ -90,7 +90,7 @@ fn deliver(sender: &Sender, envelope: Envelope, transport: &Transport) -> Vec<us
     let mut sorted: Vec<(Vec<Message>, usize)> =
         transport.mailboxes.iter().map(|_| Default::default()).collect();
     for message in messages {
-        let Some(partition) = event::partition(&message) else {
+        let Some(partition) = PartitionId::of_fields(&message.topic_id, message.partition) else {
             tracing::debug!(node = %sender.node, "a message names no partition");
             continue;
         };

@@ -6,7 +6,7 @@ use crate::refusal::Refusal;
 use crate::state::placement::{Site, place};
 
 /// Replicas of a topic. An even number costs one more and survives no more deaths.
-const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
+pub(super) const REPLICA_COUNTS: [i32; 3] = [1, 3, 5];
 
 /// What is there, with what the request would add so far.
 pub(super) struct Room<'a> {

@@ -11,6 +11,7 @@ use crate::state::request::Registered;
 use crate::state::topic::{PartitionPlacement, Topic};
 use crate::state::topic_config::Values;
 
+use super::bounds::REPLICA_COUNTS;
 use super::{Catalog, Delta, FIRST_CONTROL_REPLICA};
 
 /// The name of the control partition's topic.
@@ -180,7 +181,7 @@ impl Catalog {
     /// Whether the replicas of one partition may be on these brokers. A replica that is on a draining one may stay.
     pub(super) fn check_targets(&self, placement: &PartitionPlacement, to: &[NodeId]) -> Result<(), Refusal> {
         let refuse = |why: String| Err(Refusal::InvalidArgument { field: "to".into(), why });
-        if !matches!(to.len(), 1 | 3 | 5) {
+        if !REPLICA_COUNTS.iter().any(|count| *count as usize == to.len()) {
             return refuse(format!("{} replicas: 1, 3 or 5 can be", to.len()));
         }
         for (at, node) in to.iter().enumerate() {

@@ -115,14 +115,13 @@ async fn what_cannot_leave_is_reported() {
     // A port where nobody listens.
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     broker.connect(&[(2, nobody)]);
-    let snapshot = Message { snapshot: Some(Default::default()), ..message(PartitionId::CONTROL, 2) };
+    let snapshot = Message { to: 21, snapshot: Some(Default::default()), ..message(PartitionId::CONTROL, 2) };
     for to in [2, 9] {
         broker.peers.send(NodeId(to), Class::Appends, message(PartitionId::CONTROL, 1));
         broker.peers.send(NodeId(to), Class::Bulk, snapshot.clone());
         broker.peers.flush();
-        let replica = ReplicaId(20);
-        let lost = |snapshot| Undelivered { partition: PartitionId::CONTROL, replica, snapshot };
-        assert_eq!(dropped(&mut broker, to).await, [lost(false), lost(true)]);
+        let lost = |replica| Undelivered { partition: PartitionId::CONTROL, replica: ReplicaId(replica) };
+        assert_eq!(dropped(&mut broker, to).await, [lost(20), lost(21)]);
     }
 }
 
