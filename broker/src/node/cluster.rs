@@ -222,5 +222,77 @@ fn finished(catalog: &Catalog, status: &peer::PartitionStatus) -> Option<(Partit
     let same = voters.voters.len() == target.len()
         && target.iter().all(|(_, replica)| voters.voters.contains(&replica.0));
     let leader = target.iter().any(|(_, replica)| replica.0 == status.leader);
-    (settled && same && leader).then(|| (partition, target.iter().map(|(_, replica)| *replica).collect()))
+    // A word from before the newest change of the placement says nothing of what the leader does since.
+    let all: BTreeSet<u64> = placement.all().map(|(_, replica)| replica.0).collect();
+    let newest = status.wanted.iter().copied().eq(target.iter().map(|(_, replica)| replica.0))
+        && status.replicas.iter().copied().eq(all);
+    (settled && same && leader && newest)
+        .then(|| (partition, target.iter().map(|(_, replica)| *replica).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::TopicSpec;
+
+    const TOPIC: TopicId = TopicId(Uuid::from_u128(9));
+
+    fn catalog(commands: impl IntoIterator<Item = Command>) -> Catalog {
+        let member = |number: i32| NewMember {
+            uuid: Uuid::from_u128(number as u128),
+            address: format!("n{number}:7171"),
+            peer_address: format!("n{number}:7172"),
+            rack: None,
+            level: LEVEL,
+        };
+        let nodes = (1..=3).map(NodeId).collect();
+        let spec =
+            TopicSpec { id: TOPIC, name: "t".into(), partitions: vec![nodes], values: Default::default() };
+        let found = Command::Found { members: (1..=4).map(member).collect() };
+        let mut catalog = Catalog::default();
+        for command in [found, Command::CreateTopics { topics: vec![spec], if_not_exists: false }]
+            .into_iter()
+            .chain(commands)
+        {
+            catalog.apply(command);
+        }
+        catalog
+    }
+
+    /// What a leader says that acts on this placement, and whose voters are these of its replicas.
+    fn word(acts_on: &Catalog, voters: &[u64]) -> peer::PartitionStatus {
+        let placement = &acts_on.topic_by_id(TOPIC).unwrap().partitions[0];
+        let mut replicas: Vec<u64> = placement.all().map(|(_, replica)| replica.0).collect();
+        replicas.sort_unstable();
+        peer::PartitionStatus {
+            topic_id: bytes::Bytes::copy_from_slice(TOPIC.as_bytes()),
+            leader: voters[0],
+            voters: Some(peer::Voters { voters: voters.to_vec(), ..Default::default() }),
+            settled: true,
+            replicas,
+            wanted: placement.wanted().iter().map(|(_, replica)| replica.0).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_move_ends_by_the_word_of_a_leader_that_acts_on_it() {
+        let id = PartitionId { topic: TOPIC, partition: 0 };
+        let begin = || Command::StartMove { partition: id, to: [1, 2, 4].map(NodeId).to_vec() };
+        let cancel = || Command::CancelMove { partition: id };
+        let (before, moving) = (catalog([]), catalog([begin()]));
+        let cancelled = catalog([begin(), cancel()]);
+        let ends = |catalog: &Catalog, status: peer::PartitionStatus| finished(catalog, &status).is_some();
+        // Members have the replicas 1 to 4 of the control partition; the topic's are 5, 6, 7, and 8 is new.
+        assert!(!ends(&before, word(&before, &[5, 6, 7])), "nothing moves");
+        assert!(!ends(&moving, word(&moving, &[5, 6, 7])));
+        assert!(ends(&moving, word(&moving, &[5, 6, 8])));
+        assert!(ends(&cancelled, word(&cancelled, &[5, 6, 7])));
+        for old in [&before, &moving] {
+            assert!(!ends(&cancelled, word(old, &[5, 6, 7])), "it may have moved on since");
+        }
+        let waits = peer::PartitionStatus { settled: false, ..word(&moving, &[5, 6, 8]) };
+        assert!(!ends(&moving, waits));
+        assert!(!ends(&moving, word(&moving, &[7, 5, 6, 8])));
+    }
 }

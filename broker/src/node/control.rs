@@ -24,7 +24,7 @@ pub(super) struct Control {
     /// The index that the newest snapshot contains.
     snapshot: Index,
     snapshot_asked: bool,
-    /// The last command that this broker proposed by itself.
+    /// The last command that this broker proposed by itself, in the leadership that it has.
     pub(super) own_command: Index,
     told_number: bool,
     changed: bool,
@@ -228,6 +228,10 @@ impl Node {
                 data: control.catalog.snapshot(),
             });
         }
+        if !ready {
+            // What it proposed as an earlier leader is applied, or cut, before it leads again.
+            control.own_command = Index(0);
+        }
         let uuid = self.options.identity.node_uuid;
         if let Some(id) = control.catalog.member_by_uuid(uuid).map(|member| member.id) {
             self.tell_own_number(id);
@@ -314,5 +318,29 @@ impl Node {
     /// The topics as the control partition would snapshot them; empty on other shards.
     pub fn control_state(&self) -> Bytes {
         self.control.as_ref().map(|control| control.catalog.snapshot()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::{Identity, Options};
+    use crate::state::TopicDefaults;
+
+    #[test]
+    fn a_command_of_an_earlier_leadership_is_not_waited_for() {
+        let mut node = Node::new(Options {
+            shard: ShardId(0),
+            shards: 1,
+            seed: 1,
+            identity: Identity::alone(uuid::Uuid::from_u128(7), "h:7171".into()),
+            defaults: TopicDefaults::default(),
+            snapshot_entries: 100,
+        });
+        // It was cut with others before it, and the log may never be so long again.
+        node.control.as_mut().unwrap().own_command = Index(1000);
+        let now = Now { wall_ms: 0, mono_ms: 0 };
+        node.control_turn(now);
+        assert_eq!(node.control.as_ref().unwrap().own_command, Index(0), "it does not lead");
     }
 }

@@ -255,18 +255,11 @@ impl Node {
     fn tick(&mut self) {
         self.ticks += 1;
         let second = steer::is_second(self.ticks);
-        let times: Vec<usize> = self
-            .partitions
-            .values()
-            .map(|partition| match &partition.life {
-                Life::Live(live) => self.ticks_of(partition, live),
-                Life::Opening | Life::Closed { .. } => 0,
-            })
-            .collect();
-        for ((id, partition), times) in self.partitions.iter_mut().zip(times) {
+        for (id, partition) in &mut self.partitions {
             let Life::Live(live) = &mut partition.life else { continue };
+            let ticks = live.ticks(&partition.seats, &self.down);
             live.campaign_if_first(&partition.seats);
-            for _ in 0..times {
+            for _ in 0..ticks {
                 if live.replica.tick() {
                     self.dirty.insert(*id);
                 }

@@ -1,11 +1,13 @@
 //! What other brokers send, and what goes to them.
 
+use std::collections::BTreeSet;
+
 use caudal_proto::batch::Header;
 use caudal_proto::peer;
 
 use super::Node;
 use super::control::Control;
-use super::event::{Now, Output};
+use super::event::{Now, Output, Seats};
 use super::partition::{Life, Live, Partition};
 use crate::consensus::{APPEND, Jump, SNAPSHOT, voters_from_peer, voters_to_peer};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
@@ -35,14 +37,17 @@ impl Node {
         if !(known && meant && lives && is_whole(&message)) {
             return;
         }
-        if !partition.seats.nodes.contains_key(&sender) {
+        let seated = partition.seats.nodes.contains_key(&sender);
+        if !seated {
             // One for each broker, so that nobody makes this grow.
             self.strangers.insert(from, sender);
         }
         self.guarded(now, id, |node| {
             node.with_live(id, |live, _, _| {
-                let kept = live.voters_kept_at.entry(sender).or_default();
-                *kept = Index(message.voters_index).max(*kept);
+                if seated {
+                    let kept = live.voters_kept_at.entry(sender).or_default();
+                    *kept = Index(message.voters_index).max(*kept);
+                }
                 // Raft goes on with the first one that it takes, and what came with another would not fit: a leader whose
                 // word is dropped says it again.
                 if message.snapshot.is_some() && live.replica.is_jumping() {
@@ -122,19 +127,6 @@ impl Node {
         self.outputs.push_back(Output::Jump { partition: id, term, vote, snapshot });
         Ok(())
     }
-
-    /// Ticks that a replica lives through in one of the shard's: more where its leader's broker does not answer, so that
-    /// agreement need not wait as long as it must where nothing is known.
-    pub(super) fn ticks_of(&self, partition: &Partition, live: &Live) -> usize {
-        if live.replica.is_leader() || self.down.is_empty() {
-            return 1;
-        }
-        let leader = live.replica.leader().map(|leader| partition.seats.nodes.get(&leader));
-        match leader {
-            Some(Some(node)) if !self.down.contains(node) => 1,
-            _ => FAST_TICKS,
-        }
-    }
 }
 
 /// Whether the batches of a message are what their producers made: a follower frames what it received, and must not
@@ -147,6 +139,16 @@ fn is_whole(message: &peer::Message) -> bool {
 }
 
 impl Live {
+    /// Ticks that the replica lives through in one of the shard's: more where its leader's broker is `down`, so that
+    /// agreement need not wait as long as it must where nothing is known.
+    pub(super) fn ticks(&self, seats: &Seats, down: &BTreeSet<NodeId>) -> usize {
+        if self.replica.is_leader() || down.is_empty() {
+            return 1;
+        }
+        let leader = self.replica.leader().and_then(|leader| seats.nodes.get(&leader));
+        if leader.is_some_and(|node| !down.contains(node)) { 1 } else { FAST_TICKS }
+    }
+
     /// What a replica needs to know that is to begin where this log does.
     fn snapshot(
         &self,
@@ -259,6 +261,7 @@ pub(super) fn producers_at(frames: Vec<ProducerFrame>, commit: Index) -> Produce
 pub(super) fn status(
     id: PartitionId,
     live: &Live,
+    seats: &Seats,
     behind: Vec<u64>,
     high_watermark: Offset,
 ) -> peer::PartitionStatus {
@@ -271,5 +274,7 @@ pub(super) fn status(
         behind,
         high_watermark: high_watermark.0,
         settled: live.is_settled(),
+        replicas: seats.nodes.keys().map(|replica| replica.0).collect(),
+        wanted: seats.voters.iter().map(|replica| replica.0).collect(),
     }
 }

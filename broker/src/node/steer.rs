@@ -48,7 +48,7 @@ impl Node {
             {
                 handed_over = live.replica.transfer_to(next);
             }
-            let told = live.status(*id, &followers);
+            let told = live.status(*id, &partition.seats, &followers, self.ticks);
             if self.has_peers && (all || live.told.as_ref() != Some(&told)) {
                 live.told = Some(told.clone());
                 statuses.push(told);
@@ -70,7 +70,7 @@ impl Node {
         }
         live.led_since = Some(ticks);
         if self.has_peers {
-            let told = live.status(id, &live.replica.followers());
+            let told = live.status(id, &partition.seats, &live.replica.followers(), ticks);
             live.told = Some(told.clone());
             self.outputs.push_back(Output::Statuses(vec![told]));
         }
@@ -105,11 +105,12 @@ impl Node {
             Some(follower) if follower.matched < behind => {
                 Err(refuse(format!("the replica on node {to} is behind: wait until it is in step")))
             }
-            Some(_) => {
-                live.replica.transfer_to(*replica);
+            Some(_) if live.replica.transfer_to(*replica) => {
                 self.dirty.insert(id);
                 Ok(())
             }
+            // It is on its way to somebody already.
+            Some(_) => Err(Refusal::LeaderNotReady),
             None => Err(refuse(format!("the replica on node {to} does not vote yet"))),
         }
     }
@@ -212,14 +213,22 @@ impl Standing<'_> {
 }
 
 impl Live {
-    /// What is said of the partition; `followers` are Raft's.
-    fn status(&self, id: PartitionId, followers: &[Follower]) -> peer::PartitionStatus {
+    /// What is said of the partition; `followers` are Raft's. Who has only begun to lead has not heard everybody yet, and
+    /// says of nobody that it is behind.
+    fn status(
+        &self,
+        id: PartitionId,
+        seats: &Seats,
+        followers: &[Follower],
+        ticks: u64,
+    ) -> peer::PartitionStatus {
+        let new = self.led_since.is_none_or(|since| ticks - since < SECOND_TICKS);
         let behind = followers
             .iter()
-            .filter(|follower| !follower.active || follower.matched < self.commit_before)
+            .filter(|follower| !new && (!follower.active || follower.matched < self.commit_before))
             .map(|follower| follower.replica.0)
             .collect();
-        status(id, self, behind, self.high_watermark())
+        status(id, self, seats, behind, self.high_watermark())
     }
 }
 
