@@ -232,6 +232,9 @@ pub const PEER_CONNECTIONS_MAX: usize = 2048;
 /// Brokers that are known by their own words only, until the catalog names them.
 pub const PEERS_INTRODUCED_MAX: usize = 64;
 
+/// Partitions that a broker keeps the word of a leader of beyond those that its catalog names: it may lag behind.
+pub const STATUSES_EARLY_MAX: u64 = 4096;
+
 /// Connections of brokers that look for their cluster.
 pub const PEER_QUESTIONERS_MAX: usize = 64;
 

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::partition_view::PartitionView;
 use crate::ids::{NodeId, PartitionId, ReplicaId, Term, TopicId};
+use crate::limits::STATUSES_EARLY_MAX;
 use crate::node::NO_ROOM_FOR_LOG;
 use crate::state::{Catalog, Topic};
 
@@ -105,12 +106,18 @@ impl Views {
         Some(node) == self.node() || self.up.read().unwrap_or_else(PoisonError::into_inner).contains(&node)
     }
 
-    /// Takes the word of leaders: that of a newer term replaces an older one's.
+    /// Takes the word of leaders: that of a newer term replaces an older one's. Some may come before the catalog names
+    /// their topics.
     pub(super) fn note_statuses(&self, statuses: &[PartitionStatus]) {
+        let most = self.catalog().partitions().saturating_add(STATUSES_EARLY_MAX) as usize;
         let mut known = self.statuses.write().unwrap_or_else(PoisonError::into_inner);
         for status in statuses {
             let Some(id) = PartitionId::of_fields(&status.topic_id, status.partition) else { continue };
-            if known.get(&id).is_none_or(|before| before.term <= status.term) {
+            let newer = match known.get(&id) {
+                Some(before) => before.term <= status.term,
+                None => known.len() < most,
+            };
+            if newer {
                 known.insert(id, status.clone());
             }
         }
@@ -150,11 +157,11 @@ impl Views {
     }
 
     pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
-        self.statuses
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|id, _| catalog.topic_by_id(id.topic).is_some());
-        self.catalog.store(catalog);
+        let before = self.catalog.swap(Arc::clone(&catalog));
+        let deleted = |id: TopicId| before.topic_by_id(id).is_some() && catalog.topic_by_id(id).is_none();
+        let mut statuses = self.statuses.write().unwrap_or_else(PoisonError::into_inner);
+        statuses.retain(|id, _| !deleted(id.topic));
+        drop(statuses);
         self.note_change();
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::ids::{Offset, ShardId, Term};
 use crate::node::{NO_ROOM_FOR_LOG, Published};
 use crate::runtime::watcher::Watcher;
-use crate::state::TopicConfig;
+use crate::state::{Command, TopicConfig, TopicSpec, TopicValues};
 
 fn view() -> Arc<PartitionView> {
     let id = PartitionId { topic: TopicId(uuid::Uuid::from_u128(9)), partition: 3 };
@@ -115,4 +115,31 @@ fn a_partition_that_is_closed_for_want_of_room_is_told_from_others() {
     assert_eq!(views.without_room(topic, 4), 1);
     view.publish(published(0));
     assert_eq!(views.without_room(topic, 4), 0);
+}
+
+#[test]
+fn the_word_of_a_leader_is_kept_before_its_topic_is_known_and_goes_with_it() {
+    let views = Views::new(2);
+    let id = PartitionId { topic: TopicId(uuid::Uuid::from_u128(9)), partition: 0 };
+    let status = |id: PartitionId, term| PartitionStatus {
+        topic_id: bytes::Bytes::copy_from_slice(id.topic.as_bytes()),
+        partition: id.partition,
+        term,
+        ..PartitionStatus::default()
+    };
+    views.note_statuses(&[status(id, 7), status(id, 6)]);
+    let spec =
+        TopicSpec { id: id.topic, name: "t".into(), partitions: Vec::new(), values: TopicValues::new() };
+    let mut catalog = Catalog::default();
+    views.set_catalog(Arc::new(catalog.clone()));
+    assert_eq!(views.status(id).map(|status| status.term), Some(7));
+    catalog.apply(Command::CreateTopics { topics: vec![spec], if_not_exists: false });
+    views.set_catalog(Arc::new(catalog));
+    assert_eq!(views.status(id).map(|status| status.term), Some(7));
+    views.set_catalog(Arc::default());
+    assert_eq!(views.status(id), None);
+    let many = (0..2 * STATUSES_EARLY_MAX as i32).map(|partition| status(PartitionId { partition, ..id }, 1));
+    views.note_statuses(&many.collect::<Vec<_>>());
+    let kept = |partition| views.status(PartitionId { partition, ..id }).is_some();
+    assert!(kept(0) && !kept(2 * STATUSES_EARLY_MAX as i32 - 1));
 }
