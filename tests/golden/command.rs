@@ -5,13 +5,14 @@
 //! * `produce T:P [acks=…] [producer=N epoch=N seq=N] [time=+MS] [transactional] VALUE…`; `a*70000` is a long value
 //! * `trim T:P before=N`, `read T:P [from=N]`, `files`
 //! * `pass [SHARD]`, `sync`, `run` (both until nothing more happens), `tick N`, `clock +MS`
+//! * `peer-up NODE`: another broker is heard
 //! * `quota +N` over what is used, `quota none`, `fail sync|write|read|remove FILE [after=N]`, `cut after=N`, `flip FILE at=N`
 //! * `quietly COMMAND` and `repeat N COMMAND`: that, and a run, without a trace
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use caudal_broker::ids::{Offset, PartitionId};
+use caudal_broker::ids::{NodeId, Offset, PartitionId};
 use caudal_broker::log::{Fs, OpenMode, ReadError};
 use caudal_broker::node::{Acks, Batch};
 use caudal_broker::runtime::shard::ShardInput;
@@ -98,6 +99,7 @@ impl World {
             "sync" => self.sync()?,
             "run" => self.run()?,
             "tick" => self.tick(number(words.first()?)?)?,
+            "peer-up" => self.peer_up(NodeId(number(words.first()?)?))?,
             "clock" => {
                 let ms: i64 = number(words.first()?)?;
                 self.now.wall_ms += ms;

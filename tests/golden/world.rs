@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use caudal_broker::ids::PartitionId;
+use caudal_broker::ids::{NodeId, PartitionId};
 use caudal_broker::log::{Fatal, Fs};
 use caudal_broker::node::{Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
@@ -213,6 +213,13 @@ impl World {
             self.note_operations();
             self.pass_all()?;
         }
+        Ok(())
+    }
+
+    /// The shards hear of another broker.
+    pub(crate) fn peer_up(&mut self, node: NodeId) -> Result<(), String> {
+        let now = self.now;
+        self.running()?.input_all(now, || ShardInput::PeerUp(node));
         Ok(())
     }
 

@@ -377,6 +377,7 @@ impl Node {
         self.node = Some(node);
         self.dirty.extend(self.partitions.keys());
         self.outputs.push_back(Output::Registered(node));
+        self.tell_anew();
     }
 
     /// Drains one partition: what Raft hands out, what is committed, what may be answered.

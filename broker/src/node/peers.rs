@@ -67,6 +67,7 @@ impl Node {
     pub(super) fn peer_up(&mut self, node: NodeId) {
         self.down.remove(&node);
         self.has_peers = true;
+        self.tell_anew();
     }
 
     /// A broker is silent, or refuses: what it leads shall soon have another leader.

@@ -60,6 +60,15 @@ impl Node {
         }
     }
 
+    /// Somebody may have missed what was said of the partitions here: it is said again with the next look.
+    pub(super) fn tell_anew(&mut self) {
+        for partition in self.partitions.values_mut() {
+            if let Life::Live(live) = &mut partition.life {
+                live.told = None;
+            }
+        }
+    }
+
     /// Word of a leader that has just become one, so that nobody looks for it longer than needed.
     pub(super) fn tell_new_leader(&mut self, id: PartitionId) {
         let ticks = self.ticks;
