@@ -89,6 +89,11 @@ fn replicas_move_and_a_broker_is_drained_and_taken_out_under_load() {
     let mut cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
     cluster.join(folder.path(), 1).expect("a fourth joins");
     create(&cluster, TOPIC, PARTITIONS);
+    // Some of these are led where nobody can take over before the replica has moved.
+    done(&cluster, &["topic", "create", "single", "-p", "8", "-r", "1"]);
+    let kept: String = (0..100).map(|number| format!("{number:02}\n")).collect();
+    let out = caudal(&cluster.addresses(), &["produce", "single"], kept.as_bytes()).expect("it runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let history = Arc::new(Mutex::new(Vec::new()));
     let addresses = cluster.addresses();
     let mut writers: Vec<Writer> = (0..PARTITIONS).map(|p| Writer::start(&addresses, p, &history)).collect();
@@ -129,6 +134,10 @@ fn replicas_move_and_a_broker_is_drained_and_taken_out_under_load() {
     }
     let nodes = done(&cluster, &["cluster", "nodes", "--output", "json"]);
     assert!(!nodes.contains("\"node_id\":3,"), "{nodes}");
+    let single = done(&cluster, &["consume", "single", "-e"]);
+    let mut lines: Vec<&str> = single.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, kept.lines().collect::<Vec<_>>());
     more_acked(&mut writers, 50);
     for writer in writers {
         writer.finish();

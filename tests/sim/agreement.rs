@@ -123,9 +123,10 @@ impl Agreement {
         if catalog.members().any(|member| member.removing) {
             let removing: Vec<NodeId> =
                 catalog.members().filter(|member| member.removing).map(|member| member.id).collect();
+            let placed = catalog.topic("t").map(|topic| topic.partitions.clone());
             let moving = catalog.moving().chain([PartitionId::CONTROL]);
             let moving: Vec<String> = moving.map(|partition| standing(hosts, partition)).collect();
-            return Some(format!("{removing:?} is not removed yet: {}", moving.join("\n")));
+            return Some(format!("{removing:?} is not removed yet: {placed:?}\n{}", moving.join("\n")));
         }
         let members: Vec<(NodeId, ReplicaId)> =
             catalog.members().map(|member| (member.id, member.control)).collect();

@@ -36,12 +36,19 @@ impl Node {
                 unfit: &self.unfit,
                 down: &self.down,
             };
-            if self.stopping || self.unfit.contains(&standing.own_node()) {
+            if self.stopping {
                 if let Some(next) = standing.successor(live) {
                     live.replica.transfer_to(next);
                 }
             } else if let Some(change) = standing.change(live) {
+                // Also where it should not lead: perhaps nobody can take over before the replicas have moved.
                 live.replica.propose_change(&change);
+            } else if live.replica.is_changing() {
+                // Who takes over now might be the one that is on its way out.
+            } else if self.unfit.contains(&standing.own_node())
+                && let Some(next) = standing.successor(live)
+            {
+                live.replica.transfer_to(next);
             } else if let Some(next) = standing.rightful(live)
                 && !handed_over
                 && (standing.is_outsider() || self.ticks - since >= BALANCE_TICKS)
@@ -150,12 +157,13 @@ impl Standing<'_> {
     }
 
     fn is_able(&self, follower: &Follower, live: &Live) -> bool {
-        let node = self.node_of(follower.replica);
-        follower.voter
-            && follower.active
-            && follower.matched >= live.commit_before
-            && !self.unfit.contains(&node)
-            && !self.down.contains(&node)
+        self.could_lead(follower, live) && !self.unfit.contains(&self.node_of(follower.replica))
+    }
+
+    /// Whether it can lead, be it that it shall not.
+    fn could_lead(&self, follower: &Follower, live: &Live) -> bool {
+        let down = self.down.contains(&self.node_of(follower.replica));
+        follower.voter && follower.active && follower.matched >= live.commit_before && !down
     }
 
     /// The replica to lead when this one stops.
@@ -171,11 +179,15 @@ impl Standing<'_> {
     fn rightful(&self, live: &Live) -> Option<ReplicaId> {
         let find = |replica: &ReplicaId| self.followers.iter().find(|follower| follower.replica == *replica);
         if self.is_outsider() {
-            let seated = self.seats.voters.iter().filter_map(find);
-            return seated
-                .filter(|follower| self.is_able(follower, live))
-                .map(|follower| follower.replica)
-                .next();
+            let mut seated = self.seats.voters.iter().filter_map(find);
+            if let Some(able) = seated.clone().find(|follower| self.is_able(follower, live)) {
+                return Some(able.replica);
+            }
+            // All that stay may be on brokers that shall not lead; once they all vote, only they can end the move.
+            let now = live.replica.voters().voters;
+            let settled = self.seats.voters.iter().all(|replica| now.contains(&replica.0));
+            let next = seated.find(|follower| settled && self.could_lead(follower, live));
+            return next.map(|follower| follower.replica);
         }
         let first = self.seats.voters.first().filter(|first| **first != self.seats.here)?;
         find(first).filter(|follower| self.is_able(follower, live)).map(|follower| follower.replica)
