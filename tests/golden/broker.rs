@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{PartitionId, ShardId};
 use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round, RoundDone};
-use caudal_broker::node::{Identity, Now, Options, Published, ShardMessage, shard_of};
+use caudal_broker::node::{Identity, Input, Now, Options, Published, ShardMessage, shard_of};
 use caudal_broker::runtime::shard::{Effect, Shard, ShardInput, ShardOptions};
 use caudal_broker::state::{TopicConfig, TopicDefaults};
 use caudal_harness::lying_fs::ROOT;
@@ -93,7 +93,7 @@ impl Broker {
         let own: VecDeque<_> = own;
         let shard = &mut self.shards[number];
         for (_, message) in own {
-            shard.handle(now, ShardInput::Message(message));
+            shard.handle(now, ShardInput::Machine(Input::Shard(message)));
         }
         shard.flush(now)?;
         Ok(shard.effects().collect())

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use caudal_broker::ids::{NodeId, Offset, PartitionId};
 use caudal_broker::log::{Fs, OpenMode, ReadError};
-use caudal_broker::node::{Acks, Batch};
+use caudal_broker::node::{Acks, Batch, Input};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request, TopicAlteration};
 use caudal_harness::lying_fs::{Crash, Fault, Op, ROOT};
@@ -151,7 +151,7 @@ impl World {
             "delete" => Request::DeleteTopics { names: vec![words.first()?.to_owned()], validate_only },
             _ => Request::InitProducer { continue_from: None },
         };
-        self.ask(PartitionId::CONTROL, |ticket| ShardInput::Control { ticket, request })
+        self.ask(PartitionId::CONTROL, |ticket| ShardInput::Machine(Input::Control { ticket, request }))
     }
 
     fn produce(&mut self, mut words: Words<'_>) -> Result<(), String> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, PartitionId};
 use caudal_broker::log::{Fatal, Fs};
-use caudal_broker::node::{Now, Ticket};
+use caudal_broker::node::{Input, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_harness::lying_fs::{Crash, LyingFs};
 
@@ -219,14 +219,14 @@ impl World {
     /// The shards hear of another broker.
     pub(crate) fn peer_up(&mut self, node: NodeId) -> Result<(), String> {
         let now = self.now;
-        self.running()?.input_all(now, || ShardInput::PeerUp(node));
+        self.running()?.input_all(now, || ShardInput::Machine(Input::PeerUp(node)));
         Ok(())
     }
 
     /// The shards hear that the broker stops.
     pub(crate) fn stopping(&mut self) -> Result<(), String> {
         let now = self.now;
-        self.running()?.input_all(now, || ShardInput::Stop);
+        self.running()?.input_all(now, || ShardInput::Machine(Input::Stop));
         Ok(())
     }
 

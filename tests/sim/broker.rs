@@ -7,7 +7,7 @@ use std::sync::Arc;
 use caudal_broker::ids::{NodeId, PartitionId, ShardId};
 use caudal_broker::log::{Disk, Fatal, Fs, Log, LogConfig, MetaLog, Reader, Round, Voters};
 use caudal_broker::node::{
-    Identity, NO_ROOM_FOR_LOG, Now, Options, Probe, Published, Reply, ShardMessage, Ticket, shard_of,
+    Identity, Input, NO_ROOM_FOR_LOG, Now, Options, Probe, Published, Reply, ShardMessage, Ticket, shard_of,
 };
 use caudal_broker::runtime::shard::{Effect, LogRead, Shard, ShardInput, ShardOptions};
 use caudal_broker::state::{Catalog, TopicDefaults};
@@ -136,7 +136,7 @@ impl Broker {
         for _ in 0..self.mail.len() {
             let Some((to, message)) = self.mail.pop_front() else { break };
             if to.0 as usize == number {
-                shard.handle(now, ShardInput::Message(message));
+                shard.handle(now, ShardInput::Machine(Input::Shard(message)));
             } else {
                 self.mail.push_back((to, message));
             }
@@ -191,7 +191,8 @@ impl Broker {
             }
             Effect::Statuses(statuses) => {
                 let from = self.identity.node;
-                self.shards[0].handle(now, ShardInput::Statuses { from, statuses: statuses.clone() });
+                self.shards[0]
+                    .handle(now, ShardInput::Machine(Input::Statuses { from, statuses: statuses.clone() }));
                 self.statuses.push(statuses);
             }
             Effect::Read(read) => self.reads.push(read),

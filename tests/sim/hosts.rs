@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, PartitionId, ReplicaId};
 use caudal_broker::log::{Fatal, Fs};
-use caudal_broker::node::{Founder, Identity};
+use caudal_broker::node::{Founder, Identity, Input};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{LEVEL, NewMember};
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
@@ -97,8 +97,8 @@ impl World {
     fn meet(&mut self, at: usize) {
         for other in (0..self.hosts.len()).filter(|other| *other != at) {
             if self.hosts[other].broker.is_some() {
-                self.tell(other, &|| ShardInput::PeerUp(node(at)));
-                self.tell(at, &|| ShardInput::PeerUp(node(other)));
+                self.tell(other, &|| ShardInput::Machine(Input::PeerUp(node(at))));
+                self.tell(at, &|| ShardInput::Machine(Input::PeerUp(node(other))));
             }
         }
     }
@@ -134,7 +134,7 @@ impl World {
             if !sent && let Some(partition) = partition {
                 let now = self.now;
                 if let Some(broker) = &mut self.hosts[at].broker {
-                    broker.input(now, partition, ShardInput::Dropped { partition, replica });
+                    broker.input(now, partition, ShardInput::Machine(Input::Dropped { partition, replica }));
                 }
             }
         }
@@ -218,7 +218,7 @@ impl World {
         // A connection that is reset is noticed at once, a machine that is silent a little later or never.
         for other in (0..self.hosts.len()).filter(|other| *other != at) {
             if self.faults.once_in(2) {
-                self.tell(other, &|| ShardInput::PeerDown(node(at)));
+                self.tell(other, &|| ShardInput::Machine(Input::PeerDown(node(at))));
             }
         }
     }
@@ -264,7 +264,7 @@ impl World {
         let both = self.faults.once_in(2);
         self.network.cut(at, other, both);
         if self.faults.once_in(2) {
-            self.tell(other, &|| ShardInput::PeerDown(node(at)));
+            self.tell(other, &|| ShardInput::Machine(Input::PeerDown(node(at))));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Replicas that move, brokers that join, drain and leave, leaderships that are handed over.
 
 use caudal_broker::ids::{NodeId, PartitionId};
+use caudal_broker::node::Input;
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{Registered, Request};
 
@@ -54,7 +55,7 @@ impl World {
         };
         let Some(at) = self.hosts.iter().position(leads) else { return };
         let ticket = self.ticket(at, Waiting::Other);
-        self.input(at, id, ShardInput::Transfer { ticket, partition: id, to });
+        self.input(at, id, ShardInput::Machine(Input::Transfer { ticket, partition: id, to }));
     }
 
     fn drain(&mut self) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use caudal_broker::ids::NodeId;
+use caudal_broker::node::Input;
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_proto::peer;
 
@@ -19,7 +20,7 @@ impl Letter {
     pub(crate) fn input(self, from: NodeId) -> ShardInput {
         match self {
             Letter::Message(message) => ShardInput::Peer { from, message },
-            Letter::Statuses(statuses) => ShardInput::Statuses { from, statuses },
+            Letter::Statuses(statuses) => ShardInput::Machine(Input::Statuses { from, statuses }),
         }
     }
 }

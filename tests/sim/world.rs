@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caudal_broker::ids::{Offset, PartitionId, ReplicaId, TopicId};
-use caudal_broker::node::{Acks, Now, Ticket};
+use caudal_broker::node::{Acks, Input, Now, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
 use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
@@ -175,7 +175,7 @@ impl World {
         };
         let Some(at) = self.hosts.iter().position(leads) else { return };
         let ticket = self.ticket(at, waiting);
-        self.input(at, PartitionId::CONTROL, ShardInput::Control { ticket, request });
+        self.input(at, PartitionId::CONTROL, ShardInput::Machine(Input::Control { ticket, request }));
     }
 
     pub(crate) fn input(&mut self, at: usize, partition: PartitionId, input: ShardInput) {

@@ -33,7 +33,7 @@ use super::views::Views;
 use crate::ids::{NodeId, PartitionId, ShardId};
 use crate::limits;
 use crate::log::{Fatal, RoundDone};
-use crate::node::{Now, Published};
+use crate::node::{Input, Now, Published};
 use crate::state::{Catalog, TopicConfig};
 
 /// What a loop works with.
@@ -158,7 +158,9 @@ impl EventLoop {
         }
         for mail in self.parts.mailboxes[self.parts.id.0 as usize].take() {
             match mail {
-                Mail::Message(message) => self.parts.shard.handle(now, ShardInput::Message(message)),
+                Mail::Message(message) => {
+                    self.parts.shard.handle(now, ShardInput::Machine(Input::Shard(message)))
+                }
                 Mail::Input(input) => self.parts.shard.handle(now, input),
                 Mail::Wake(view) => view.wake(self.parts.id),
                 Mail::Peer(event) => self.peer_event(now, event),
@@ -194,18 +196,18 @@ impl EventLoop {
                 ShardInput::Produce { ticket: self.tickets.issue(reply), partition, batch, acks }
             }
             Call::Control { request, reply } => {
-                ShardInput::Control { ticket: self.tickets.issue(reply), request }
+                ShardInput::Machine(Input::Control { ticket: self.tickets.issue(reply), request })
             }
             Call::Trim { partition, before, validate_only, reply } => {
                 ShardInput::Trim { ticket: self.tickets.issue(reply), partition, before, validate_only }
             }
             Call::Transfer { partition, to, reply } => {
-                ShardInput::Transfer { ticket: self.tickets.issue(reply), partition, to }
+                ShardInput::Machine(Input::Transfer { ticket: self.tickets.issue(reply), partition, to })
             }
             Call::Stop => {
                 self.stopping = true;
                 self.parts.inbox.close();
-                ShardInput::Stop
+                ShardInput::Machine(Input::Stop)
             }
         }
     }
@@ -272,20 +274,20 @@ impl EventLoop {
             }
             PeerEvent::Statuses { from, statuses } => {
                 self.parts.views.note_statuses(&statuses);
-                shard.handle(now, ShardInput::Statuses { from, statuses });
+                shard.handle(now, ShardInput::Machine(Input::Statuses { from, statuses }));
             }
             PeerEvent::Addresses(addresses) => self.parts.peers.set_addresses(&addresses),
             PeerEvent::Up(node) => {
                 self.parts.views.note_peer(node, true);
-                shard.handle(now, ShardInput::PeerUp(node));
+                shard.handle(now, ShardInput::Machine(Input::PeerUp(node)));
             }
             PeerEvent::Down(node) => {
                 self.parts.views.note_peer(node, false);
-                shard.handle(now, ShardInput::PeerDown(node));
+                shard.handle(now, ShardInput::Machine(Input::PeerDown(node)));
             }
             PeerEvent::Dropped { messages, .. } => {
                 for Undelivered { partition, replica } in messages {
-                    shard.handle(now, ShardInput::Dropped { partition, replica });
+                    shard.handle(now, ShardInput::Machine(Input::Dropped { partition, replica }));
                 }
             }
         }

@@ -22,11 +22,11 @@ use caudal_proto::peer;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
 use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
-    Entry, FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError,
-    PartitionMeta, Reader, Recovered, Round, Voters,
+    FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta,
+    Reader, Recovered, Round, Voters,
 };
 use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
-use crate::state::{Catalog, Request, TopicConfig};
+use crate::state::{Catalog, TopicConfig};
 
 /// What happens to a shard.
 #[derive(Debug)]
@@ -44,13 +44,6 @@ pub enum ShardInput {
         /// When to answer.
         acks: Acks,
     },
-    /// A request to the control partition; only on the first shard.
-    Control {
-        /// Who waits.
-        ticket: Ticket,
-        /// What is asked for.
-        request: Request,
-    },
     /// Records before an offset may go.
     Trim {
         /// Who waits.
@@ -62,8 +55,6 @@ pub enum ShardInput {
         /// Checks everything, changes nothing.
         validate_only: bool,
     },
-    /// A message of another shard.
-    Message(ShardMessage),
     /// A message of another broker.
     Peer {
         /// Who sent it.
@@ -71,46 +62,8 @@ pub enum ShardInput {
         /// The message.
         message: Box<peer::Message>,
     },
-    /// What a broker says of the partitions that it leads; only on the first shard.
-    Statuses {
-        /// Who.
-        from: NodeId,
-        /// One for each.
-        statuses: Vec<peer::PartitionStatus>,
-    },
-    /// A broker answers again.
-    PeerUp(NodeId),
-    /// A broker is silent, or refuses.
-    PeerDown(NodeId),
-    /// Messages did not fit their queue, or their connection is gone.
-    Dropped {
-        /// Whose.
-        partition: PartitionId,
-        /// Whom they were for.
-        replica: ReplicaId,
-    },
-    /// Leadership shall go to another broker.
-    Transfer {
-        /// Who waits.
-        ticket: Ticket,
-        /// Whose.
-        partition: PartitionId,
-        /// Where to.
-        to: NodeId,
-    },
-    /// What [`Effect::Read`] asked for; none where it cannot be read.
-    Fetched {
-        /// Whose.
-        partition: PartitionId,
-        /// From the read.
-        incarnation: u64,
-        /// From the read.
-        from: Index,
-        /// The entries.
-        entries: Vec<Entry>,
-    },
-    /// The broker stops: refuse what is new, finish what is begun.
-    Stop,
+    /// Everything that needs neither room on the disk nor the shard's own clock: the machine's as it is.
+    Machine(Input),
 }
 
 /// What a shard wants the shell to do.
@@ -178,7 +131,7 @@ pub enum Effect {
     Read(LogRead),
 }
 
-/// Entries to be read for a follower: [`LogRead::run`], and its result back as [`ShardInput::Fetched`].
+/// Entries to be read for a follower: [`LogRead::run`], and its result back as [`Input::Fetched`].
 pub struct LogRead {
     /// Whose.
     pub partition: PartitionId,
@@ -196,7 +149,7 @@ impl LogRead {
     pub fn run(self) -> ShardInput {
         let LogRead { partition, incarnation, from, to, reader } = self;
         let entries = reader.entries(from, to, PEER_MESSAGE_BYTES_MAX as usize).unwrap_or_default();
-        ShardInput::Fetched { partition, incarnation, from, entries }
+        ShardInput::Machine(Input::Fetched { partition, incarnation, from, entries })
     }
 }
 
@@ -342,13 +295,11 @@ impl Shard {
                 let room = !needed || self.take_room(partition, batch.bytes.len());
                 Input::Produce { ticket, partition, batch, acks, room }
             }
-            ShardInput::Control { ticket, request } => Input::Control { ticket, request },
             ShardInput::Trim { ticket, partition, before, validate_only } => {
                 let needed = self.node.trim_needs_room(partition, before, validate_only);
                 let room = !needed || self.take_room(partition, size_of::<Offset>());
                 Input::Trim { ticket, partition, before, validate_only, room }
             }
-            ShardInput::Message(message) => Input::Shard(message),
             ShardInput::Peer { from, message } => {
                 // A follower cannot refuse what Raft has taken.
                 let bytes: usize =
@@ -359,15 +310,7 @@ impl Shard {
                 }
                 Input::Peer { from, message }
             }
-            ShardInput::Statuses { from, statuses } => Input::Statuses { from, statuses },
-            ShardInput::PeerUp(node) => Input::PeerUp(node),
-            ShardInput::PeerDown(node) => Input::PeerDown(node),
-            ShardInput::Dropped { partition, replica } => Input::Dropped { partition, replica },
-            ShardInput::Transfer { ticket, partition, to } => Input::Transfer { ticket, partition, to },
-            ShardInput::Fetched { partition, incarnation, from, entries } => {
-                Input::Fetched { partition, incarnation, from, entries }
-            }
-            ShardInput::Stop => Input::Stop,
+            ShardInput::Machine(input) => input,
         };
         self.node.handle(now, input);
     }
