@@ -154,8 +154,13 @@ impl Agreement {
 fn standing(hosts: &[Host], partition: PartitionId) -> String {
     let mut text = format!("partition {partition}:");
     for (at, host) in hosts.iter().enumerate() {
-        let Some(broker) = &host.broker else { continue };
+        let Some(broker) = &host.broker else {
+            text += &format!("\nbroker {at}: {}", if host.gone { "gone" } else { "down" });
+            continue;
+        };
         let (Some(probe), Some(voters)) = (broker.probe(partition), broker.voters(partition)) else {
+            let seen = broker.views.get(&partition).and_then(|view| view.published.as_ref());
+            text += &format!("\nbroker {at}: takes no part: {:?}", seen.and_then(|view| view.closed.clone()));
             continue;
         };
         let (halves, learners) = ((voters.voters, voters.voters_outgoing), voters.learners);
@@ -195,7 +200,8 @@ fn differ(hosts: &[Host], partition: PartitionId, replicas: &[(NodeId, ReplicaId
     let placed: BTreeSet<u64> = replicas.iter().map(|(_, replica)| replica.0).collect();
     let votes = partition == PartitionId::CONTROL || voters.learners.is_empty();
     if known != placed || !voters.voters_outgoing.is_empty() || !votes {
-        return Some(format!("partition {partition} is placed on {placed:?} and its voters are {voters:?}"));
+        let standing = standing(hosts, partition);
+        return Some(format!("{placed:?} shall be the replicas, and the voters are {voters:?}\n{standing}"));
     }
     let ends: BTreeSet<(Index, Index)> = probes.iter().map(|probe| (probe.last, probe.persisted)).collect();
     if ends.len() != 1 || probes.iter().any(|probe| probe.persisted != probe.last) {

@@ -190,10 +190,11 @@ impl World {
 
     /// A failed write or sync ends the process: then the power goes too, or it does not.
     fn with_broker(&mut self, at: usize, act: impl FnOnce(&mut Broker) -> Result<(), Fatal>) {
-        let failed = self.hosts[at].broker.as_mut().is_some_and(|broker| act(broker).is_err());
-        if failed {
-            self.crash(at);
+        let Some(Err(fatal)) = self.hosts[at].broker.as_mut().map(act) else { return };
+        if !self.hosts[at].planned {
+            self.wrong.push(format!("broker {at} stops on a healthy disk: {fatal}"));
         }
+        self.crash(at);
     }
 
     pub(crate) fn crash(&mut self, at: usize) {

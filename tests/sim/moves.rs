@@ -107,6 +107,10 @@ impl World {
 
     fn remove(&mut self) {
         let node = self.some_node();
+        // Who is forgotten before it heard that it belongs to the cluster would get another number.
+        if self.hosts[(node.0 - 1) as usize].identity.is_none() {
+            return;
+        }
         self.ask_control(Waiting::Other, Request::RemoveNode { node, validate_only: false });
     }
 

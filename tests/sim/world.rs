@@ -419,7 +419,8 @@ impl World {
                     self.writers[at].lose_patience();
                     self.repeat_of(at);
                 }
-                let settled = self.writers.iter().all(|writer| writer.outstanding.is_empty());
+                let joined = self.hosts.iter().all(|host| host.identity.is_some());
+                let settled = joined && self.writers.iter().all(|writer| writer.outstanding.is_empty());
                 if settled && self.agreement.disagreement(&self.hosts).is_none() {
                     break;
                 }

@@ -31,6 +31,13 @@ pub(super) struct Jumping {
     recorded: Option<u64>,
 }
 
+impl Jumping {
+    /// The replica that begins anew.
+    pub(super) fn replica(&self) -> u64 {
+        self.meta.replica_id
+    }
+}
+
 impl Shard {
     /// Begins to build the log that a leader has told of.
     pub(super) fn jump(

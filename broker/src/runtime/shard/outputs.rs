@@ -122,9 +122,14 @@ impl Shard {
         config: Arc<TopicConfig>,
         topic: Arc<str>,
     ) {
-        if self.deleted.get(&partition).is_some_and(|deleted| *deleted >= replica) {
+        let held = self.held(partition);
+        if self.deleted.get(&partition).copied().max(held.filter(|held| *held != replica)) >= Some(replica) {
             // An old command of the control log: the one that deletes it follows.
             return;
+        }
+        if let Some(before) = held.filter(|held| *held < replica) {
+            // The command that deleted it was before the snapshot that this start began with.
+            self.delete(partition, before);
         }
         match self.recovered.remove(&partition) {
             Some((meta, Ok(recovered))) => self.opened(now, partition, meta, recovered, config, topic),
@@ -249,8 +254,22 @@ impl Shard {
         self.open_again(now, partition, open.meta, open.config, open.topic);
     }
 
+    /// The replica of a partition that the disk holds.
+    fn held(&self, partition: PartitionId) -> Option<ReplicaId> {
+        let recovered = self.recovered.get(&partition).map(|(meta, _)| meta.replica_id);
+        let open = self.logs.get(&partition).map(|open| open.meta.replica_id);
+        let jumping = self.jumping.get(&partition).map(super::jumps::Jumping::replica);
+        recovered.or(open).or(jumping).map(ReplicaId)
+    }
+
     fn delete(&mut self, partition: PartitionId, replica: ReplicaId) {
-        self.deleted.insert(partition, replica);
+        let creating = self.creating.get(&partition).map(|creating| creating.replica);
+        if self.held(partition).max(creating) > Some(replica) {
+            // An old command of the control log, told anew at a start: what is here came after it.
+            return;
+        }
+        let deleted = self.deleted.entry(partition).or_insert(replica);
+        *deleted = replica.max(*deleted);
         let recorded = self.logs.remove(&partition).is_some()
             | self.recovered.remove(&partition).is_some()
             | self.jumping.remove(&partition).is_some();

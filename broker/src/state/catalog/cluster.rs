@@ -165,8 +165,9 @@ impl Catalog {
         if left == 0 {
             return refuse("no other broker takes its replicas".to_owned());
         }
-        // After moves the partitions of one topic may differ.
-        let widest = |topic: &Topic| topic.partitions.iter().map(|it| it.wanted().len()).max().unwrap_or(0);
+        // After moves the partitions of one topic may differ; a move that is cancelled brings the replicas back.
+        let most = |it: &PartitionPlacement| it.wanted().len().max(it.replicas.len());
+        let widest = |topic: &Topic| topic.partitions.iter().map(most).max().unwrap_or(0);
         let topics = self.topics().filter(|topic| !topic.internal);
         match topics.map(|topic| (topic, widest(topic))).find(|(_, replicas)| *replicas > left) {
             Some((topic, replicas)) => refuse(format!(

@@ -180,12 +180,23 @@ fn the_partition_with_the_most_replicas_decides_whether_a_broker_can_go() {
     let mut control = Control::with_brokers(3);
     let wide = |topic: &mut NewTopic| (topic.replicas, topic.partitions) = (Some(3), Some(2));
     let id = control.create_with("t", wide).0.unwrap().id;
-    control.ask(move_to(&[1]));
+    for partition in [0, 1] {
+        let request = Request::MovePartition {
+            topic: "t".into(),
+            partition,
+            to: nodes(&[1]),
+            validate_only: false,
+        };
+        control.ask(request);
+    }
+    let remove = || Request::RemoveNode { node: NodeId(2), validate_only: false };
+    let why = refused(control.ask_in_vain(remove())).to_string();
+    assert!(why.contains("has 3 replicas"), "a cancelled move would bring them back: {why}");
     let partition = PartitionId { topic: id, partition: 0 };
+    control.ask(Request::CancelMove { topic: "t".into(), partition: 1 });
     let replicas = control.catalog.placement(partition).unwrap().wanted().iter().map(|(_, r)| *r).collect();
     control.catalog.apply(Command::FinishMove { partition, replicas });
-    let remove = Request::RemoveNode { node: NodeId(2), validate_only: false };
-    let why = refused(control.ask_in_vain(remove)).to_string();
+    let why = refused(control.ask_in_vain(remove())).to_string();
     assert!(why.contains("has 3 replicas and 2 brokers would be left"), "{why}");
 }
 
