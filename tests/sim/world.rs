@@ -305,7 +305,7 @@ impl World {
         // An idempotent writer first settles what may be missing: what follows it would be refused.
         let writer = &self.writers[at];
         let unsent = writer.idempotent && writer.outstanding.iter().any(|batch| batch.ticket.is_none());
-        if writer.outstanding.len() >= 4 || unsent {
+        if writer.is_full() || unsent {
             return;
         }
         let count = 1 + self.rng.below(3);

@@ -11,6 +11,8 @@ use caudal_proto::batch::{self, Builder, Codec, Producer};
 /// A batch that is not settled.
 #[derive(Debug, Clone)]
 pub(crate) struct Outstanding {
+    /// Its place among all batches of the writer.
+    number: u64,
     pub(crate) records: Vec<RecordId>,
     pub(crate) batch: Batch,
     /// The ticket of the newest try in this life of the broker.
@@ -25,6 +27,7 @@ pub(crate) struct Writer {
     pub(crate) acks: Acks,
     pub(crate) outstanding: VecDeque<Outstanding>,
     sequence: i32,
+    made: u64,
     /// Why a batch was refused last.
     pub(crate) refused: Option<Refusal>,
 }
@@ -38,8 +41,15 @@ impl Writer {
             acks,
             outstanding: VecDeque::new(),
             sequence: 0,
+            made: 0,
             refused: None,
         }
+    }
+
+    /// Whether it waits before it sends more: a broker remembers the last five batches of a producer, and so all from
+    /// the oldest unsettled one on must be among them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.outstanding.front().is_some_and(|oldest| self.made - oldest.number >= 4)
     }
 
     /// The answer to a batch will not come: an idempotent writer sends it again, another one never learns.
@@ -79,7 +89,8 @@ impl Writer {
         self.sequence += records.len() as i32;
         let bytes = builder.finish(Codec::None, producer).expect("a small batch");
         let header = batch::check(&bytes).expect("a whole batch");
-        Outstanding { records, batch: Batch { header, bytes }, ticket: None }
+        self.made += 1;
+        Outstanding { number: self.made, records, batch: Batch { header, bytes }, ticket: None }
     }
 }
 

@@ -128,6 +128,9 @@ pub struct LogStart {
     pub log_start: Offset,
 }
 
+/// The generation of a log that was never built anew.
+pub(in crate::log) const FIRST_GENERATION: u64 = 1;
+
 impl LogStart {
     /// The start of a new partition's log: its chain begins at the partition's id.
     ///
@@ -135,7 +138,7 @@ impl LogStart {
     /// always receives a snapshot first.
     pub fn genesis(partition: PartitionId, first_index: Index, prev_term: Term) -> LogStart {
         LogStart {
-            generation: 1,
+            generation: FIRST_GENERATION,
             first_index,
             prev_term,
             chain: crc32fast::hash(&partition.to_bytes()),

@@ -23,6 +23,14 @@ struct Pending {
     folders: Vec<PathBuf>,
 }
 
+impl Pending {
+    /// Whether it is about names in folders that one of the changes makes or removes.
+    fn is_below(&self, changes: &[(PathBuf, Option<Node>)]) -> bool {
+        let names = self.changes.iter().map(|(name, _)| name);
+        names.flat_map(|name| name.ancestors().skip(1)).any(|folder| changes.iter().any(|(at, _)| at == folder))
+    }
+}
+
 /// All names.
 pub(super) struct Names {
     pub(super) current: Tree,
@@ -115,7 +123,9 @@ impl Names {
         self.folder(folder)?;
         for mut pending in std::mem::take(&mut self.pending) {
             pending.folders.retain(|other| other != folder);
-            if pending.folders.is_empty() {
+            // What is in a folder that is new itself, perhaps in the place of one that was removed, is as durable as it.
+            let waits = self.pending.iter().any(|before| pending.is_below(&before.changes));
+            if pending.folders.is_empty() && !waits {
                 apply(&mut self.durable, pending.changes);
             } else {
                 self.pending.push(pending);
@@ -127,9 +137,13 @@ impl Names {
     /// The power goes: of what is not durable, some happened.
     pub(super) fn crash(&mut self, random: &mut Seeded) {
         let mut keep = Keep::draw(random);
+        let mut lost = Vec::new();
         for pending in std::mem::take(&mut self.pending) {
-            if keep.next(random) {
+            let kept = pending.folders.is_empty() || keep.next(random);
+            if kept && !pending.is_below(&lost) {
                 apply(&mut self.durable, pending.changes);
+            } else {
+                lost.extend(pending.changes);
             }
         }
         let orphan = |tree: &Tree, name: &Path| tree.get(parent(name)) != Some(&Node::Folder);

@@ -187,6 +187,33 @@ fn a_file_goes_with_a_folder_that_was_not_synced() {
 }
 
 #[test]
+fn a_folder_made_in_the_place_of_a_removed_one_is_another_folder() {
+    let names = |seed: u64, sync_above: bool| {
+        let fs = LyingFs::new(seed);
+        let folder = path("a");
+        fs.create_dir_all(&folder).unwrap();
+        fs.open(&folder.join("old"), OpenMode::CreateNew).unwrap().sync().unwrap();
+        for folder in [&folder, Path::new(ROOT)] {
+            fs.sync_dir(folder).unwrap();
+        }
+        fs.remove_dir_all(&folder).unwrap();
+        fs.create_dir_all(&folder).unwrap();
+        fs.open(&folder.join("new"), OpenMode::CreateNew).unwrap().sync().unwrap();
+        fs.sync_dir(&folder).unwrap();
+        if sync_above {
+            fs.sync_dir(Path::new(ROOT)).unwrap();
+        }
+        fs.crash(Crash::PowerDies);
+        if fs.exists(&folder).unwrap() { fs.list(&folder).unwrap().join(" ") } else { "gone".into() }
+    };
+    let synced: BTreeSet<String> = (0..50).map(|seed| names(seed, true)).collect();
+    assert_eq!(synced, BTreeSet::from(["new".to_owned()]));
+    let seen: BTreeSet<String> = (0..200).map(|seed| names(seed, false)).collect();
+    assert!(seen.contains("new") && seen.contains("gone"), "{seen:?}");
+    assert!(!seen.contains("new old"), "{seen:?}");
+}
+
+#[test]
 fn after_a_failed_sync_the_cache_lies() {
     let lost = (0..50).filter(|seed| {
         let fs = LyingFs::new(*seed);

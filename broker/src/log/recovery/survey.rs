@@ -10,6 +10,7 @@ use crate::log::frame::MAGIC;
 use crate::log::pages::{From, Pages};
 use crate::log::scan::resync;
 use crate::log::segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::log::round::FIRST_GENERATION;
 use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, Tip, footer, paths};
 
 /// The header block and the place of the first frame's header.
@@ -100,8 +101,10 @@ pub(super) fn survey(
 
 fn none(dir: &Path, meta: &PartitionMeta) -> OpenError {
     let path = dir.to_owned();
-    // A vote, a term or a commit of its own says that the replica has lived.
-    if meta.durable_index >= meta.first_index || meta.commit >= meta.first_index {
+    // A commit of its own says that the replica has lived, and so does a generation that a record switched to: its
+    // files were durable before the record.
+    let switched = meta.generation > FIRST_GENERATION;
+    if switched || meta.durable_index >= meta.first_index || meta.commit >= meta.first_index {
         return OpenError::Missing { path, durable: Index(meta.durable_index.max(meta.commit)) };
     }
     OpenError::NotMade { path }
