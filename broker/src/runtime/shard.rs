@@ -245,7 +245,7 @@ struct Snapshotting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Log(PartitionId),
-    Create(PartitionId),
+    Create(PartitionId, ReplicaId),
     Snapshot(PartitionId),
     Jump(PartitionId),
     Nobody,
@@ -256,7 +256,8 @@ struct InFlight {
     owners: Vec<Owner>,
     /// Logs that hear of it when it is done.
     logs: BTreeSet<PartitionId>,
-    created: Vec<PartitionId>,
+    /// Replicas whose creation it records.
+    created: Vec<(PartitionId, ReplicaId)>,
 }
 
 impl Shard {

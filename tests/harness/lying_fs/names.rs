@@ -27,7 +27,9 @@ impl Pending {
     /// Whether it is about names in folders that one of the changes makes or removes.
     fn is_below(&self, changes: &[(PathBuf, Option<Node>)]) -> bool {
         let names = self.changes.iter().map(|(name, _)| name);
-        names.flat_map(|name| name.ancestors().skip(1)).any(|folder| changes.iter().any(|(at, _)| at == folder))
+        names
+            .flat_map(|name| name.ancestors().skip(1))
+            .any(|folder| changes.iter().any(|(at, _)| at == folder))
     }
 }
 

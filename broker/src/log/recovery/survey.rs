@@ -8,9 +8,9 @@ use super::OpenError;
 use crate::ids::{Index, PartitionId};
 use crate::log::frame::MAGIC;
 use crate::log::pages::{From, Pages};
+use crate::log::round::FIRST_GENERATION;
 use crate::log::scan::resync;
 use crate::log::segment::{HeaderError, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::log::round::FIRST_GENERATION;
 use crate::log::{FRAME_HEADER_BYTES, File, FrameHeader, Fs, OpenMode, PartitionMeta, Tip, footer, paths};
 
 /// The header block and the place of the first frame's header.

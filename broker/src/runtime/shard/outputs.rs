@@ -156,13 +156,20 @@ impl Shard {
                     recorded,
                 };
                 self.creating.insert(partition, creating);
-                self.job(Owner::Create(partition), Job::Create { partition, start, producers: Vec::new() });
+                self.job(
+                    Owner::Create(partition, replica),
+                    Job::Create { partition, start, producers: Vec::new() },
+                );
             }
         }
     }
 
     /// A log that is new and recorded: opens it like any other.
-    pub(super) fn created(&mut self, now: Now, partition: PartitionId) {
+    pub(super) fn created(&mut self, now: Now, partition: PartitionId, replica: ReplicaId) {
+        // Another replica may come already where this one went.
+        if self.creating.get(&partition).is_none_or(|creating| creating.replica != replica) {
+            return;
+        }
         let Some(creating) = self.creating.remove(&partition) else { return };
         let what = created_field(&creating);
         let change = MetaChange { partition, what };
@@ -270,10 +277,14 @@ impl Shard {
         }
         let deleted = self.deleted.entry(partition).or_insert(replica);
         *deleted = replica.max(*deleted);
+        let in_flight =
+            self.in_flight.as_ref().is_some_and(|round| round.created.iter().any(|(id, _)| *id == partition));
+        let creating = self.creating.remove(&partition);
         let recorded = self.logs.remove(&partition).is_some()
             | self.recovered.remove(&partition).is_some()
-            | self.jumping.remove(&partition).is_some();
-        if recorded || self.creating.remove(&partition).is_some_and(|creating| creating.made) {
+            | self.jumping.remove(&partition).is_some()
+            | creating.is_some_and(|creating| in_flight || creating.recorded.is_some());
+        if recorded {
             self.change(partition, MetaField::Removed);
         }
         self.touched.remove(&partition);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::outputs::{created_field, note};
 use super::{InFlight, Owner, Shard};
-use crate::ids::{Index, PartitionId};
+use crate::ids::{Index, PartitionId, ReplicaId};
 use crate::log::{Fatal, Job, JobDone, MetaField, Round, RoundDone, paths};
 use crate::node::{Input, NO_ROOM_FOR_LOG, Now};
 
@@ -22,7 +22,7 @@ impl Shard {
                     .push(crate::log::MetaChange { partition: *partition, what: created_field(creating) });
             }
             if creating.made {
-                created.push(*partition);
+                created.push((*partition, creating.replica));
             }
         }
         let mut round = std::mem::take(&mut self.gathering);
@@ -54,14 +54,14 @@ impl Shard {
         let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.number == done.number) else {
             return Ok(());
         };
-        for partition in in_flight.created {
-            self.created(now, partition);
+        for (partition, replica) in in_flight.created {
+            self.created(now, partition, replica);
         }
         let mut of_logs: std::collections::BTreeMap<PartitionId, Vec<JobDone>> = Default::default();
         for (owner, job) in in_flight.owners.into_iter().zip(done.jobs) {
             match owner {
                 Owner::Log(partition) => of_logs.entry(partition).or_default().push(job),
-                Owner::Create(partition) => self.create_done(now, partition, &job),
+                Owner::Create(partition, replica) => self.create_done(now, partition, replica, &job),
                 Owner::Snapshot(partition) => self.snapshot_done(now, partition, &job),
                 Owner::Jump(partition) => self.jump_job_done(partition, &job),
                 Owner::Nobody => {}
@@ -111,8 +111,9 @@ impl Shard {
         Ok(())
     }
 
-    fn create_done(&mut self, now: Now, partition: PartitionId, job: &JobDone) {
-        let Some(creating) = self.creating.get_mut(&partition) else { return };
+    fn create_done(&mut self, now: Now, partition: PartitionId, replica: ReplicaId, job: &JobDone) {
+        let creating = self.creating.get_mut(&partition).filter(|creating| creating.replica == replica);
+        let Some(creating) = creating else { return };
         match job {
             JobDone::Done => creating.made = true,
             JobDone::NoSpace => {
@@ -130,11 +131,14 @@ impl Shard {
         let mut again = Vec::new();
         for (partition, creating) in &mut self.creating {
             if std::mem::take(&mut creating.no_room) {
-                again.push((*partition, creating.start));
+                again.push((*partition, creating.replica, creating.start));
             }
         }
-        for (partition, start) in again {
-            self.job(Owner::Create(partition), Job::Create { partition, start, producers: Vec::new() });
+        for (partition, replica, start) in again {
+            self.job(
+                Owner::Create(partition, replica),
+                Job::Create { partition, start, producers: Vec::new() },
+            );
         }
     }
 

@@ -181,12 +181,8 @@ fn the_partition_with_the_most_replicas_decides_whether_a_broker_can_go() {
     let wide = |topic: &mut NewTopic| (topic.replicas, topic.partitions) = (Some(3), Some(2));
     let id = control.create_with("t", wide).0.unwrap().id;
     for partition in [0, 1] {
-        let request = Request::MovePartition {
-            topic: "t".into(),
-            partition,
-            to: nodes(&[1]),
-            validate_only: false,
-        };
+        let request =
+            Request::MovePartition { topic: "t".into(), partition, to: nodes(&[1]), validate_only: false };
         control.ask(request);
     }
     let remove = || Request::RemoveNode { node: NodeId(2), validate_only: false };
