@@ -118,7 +118,7 @@ impl World {
         self.carry_letters(at);
     }
 
-    fn carry_letters(&mut self, at: usize) {
+    pub(crate) fn carry_letters(&mut self, at: usize) {
         let Some(broker) = &mut self.hosts[at].broker else { return };
         let (letters, statuses) = (std::mem::take(&mut broker.letters), std::mem::take(&mut broker.statuses));
         let closed = std::mem::take(&mut broker.closed);

@@ -14,6 +14,7 @@ mod network;
 mod reading;
 mod replies;
 mod rng;
+mod scenes;
 mod world;
 mod writer;
 

@@ -31,6 +31,7 @@ impl World {
                 }
                 (Some(Waiting::Join { .. }), Reply::Control(Err(refusal))) if is_passing(&refusal) => {}
                 (Some(Waiting::Other), _) => {}
+                (Some(Waiting::Scene), reply) => self.answers.push(reply),
                 (waiting, reply) => {
                     self.wrong.push(format!(
                         "{reply:?} answers {}",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use caudal_broker::ids::{Offset, PartitionId, ReplicaId, TopicId};
-use caudal_broker::node::{Acks, Input, Now, Ticket};
+use caudal_broker::node::{Acks, Input, Now, Reply, Ticket};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{NewTopic, Request};
 use caudal_harness::history::{Event, Partition, RecordId, Violation, check};
@@ -47,6 +47,8 @@ pub(crate) enum Waiting {
         host: usize,
     },
     Other,
+    /// The scene looks at it.
+    Scene,
 }
 
 pub(crate) struct World {
@@ -68,6 +70,8 @@ pub(crate) struct World {
     /// Who waits at which host for what.
     pub(crate) waiting: BTreeMap<Ticket, (usize, Waiting)>,
     pub(crate) tickets: Ticket,
+    /// What a scene asked for and was told.
+    pub(crate) answers: Vec<Reply>,
     pub(crate) records: RecordId,
     pub(crate) history: Vec<Event>,
     pub(crate) wrong: Vec<String>,
@@ -91,7 +95,7 @@ pub(crate) fn run(seed: u64, hosts: usize, steps: u64) -> Outcome {
 }
 
 impl World {
-    fn new(seed: u64, hosts: usize) -> World {
+    pub(crate) fn new(seed: u64, hosts: usize) -> World {
         let heavy = hosts > 1 && seed % 4 == 1;
         let writers = (0..WRITERS).map(|number| {
             // What a leader alone acknowledged may vanish: an idempotent writer would be stopped by the gap, rightly.
@@ -118,6 +122,7 @@ impl World {
             writers: writers.collect(),
             waiting: BTreeMap::new(),
             tickets: 0,
+            answers: Vec::new(),
             records: 0,
             history: Vec::new(),
             wrong: Vec::new(),
@@ -129,7 +134,7 @@ impl World {
     }
 
     /// The first starts and the topic, on a network that works. Chaos begins afterwards.
-    fn found(&mut self) {
+    pub(crate) fn found(&mut self) {
         self.network.faulty = false;
         for at in 0..self.hosts.len() {
             self.start(at);
@@ -285,7 +290,7 @@ impl World {
     }
 
     /// A tenth of a second in which everybody has time for everything.
-    fn pulse(&mut self) {
+    pub(crate) fn pulse(&mut self) {
         self.now.mono_ms += 100;
         self.now.wall_ms += 100;
         for at in 0..self.hosts.len() {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use raft::eraftpb;
 
 use crate::ids::{Index, Offset, Term};
-use crate::log::{Entry, Kind};
+use crate::log::{Entry, Kind, chain_of};
 
 const CONTEXT_BYTES: usize = 29;
 
@@ -16,11 +16,15 @@ const CONTEXT_BYTES: usize = 29;
 pub(super) struct Before {
     pub(super) next_offset: Offset,
     pub(super) append_time: i64,
+    /// The chain value: of all entries up to this one, if one knows it.
+    pub(super) chain: Option<u32>,
 }
 
 impl Before {
-    pub(super) fn of(entry: &Entry) -> Before {
-        Before { next_offset: entry.next_offset(), append_time: entry.append_time }
+    /// What an entry leaves behind that follows this one.
+    pub(super) fn then(self, entry: &Entry) -> Before {
+        let (next_offset, append_time) = (entry.next_offset(), entry.append_time);
+        Before { next_offset, append_time, chain: self.chain.map(|prev| chain_of(entry, prev)) }
     }
 }
 
@@ -114,7 +118,7 @@ mod tests {
     #[test]
     fn an_entry_of_rafts_own_takes_offset_and_time_from_the_one_before() {
         let raft = eraftpb::Entry { index: 13, term: 7, ..Default::default() };
-        let noop = from_raft(&raft, Before::of(&entry(Kind::Batch, 3))).unwrap();
+        let noop = from_raft(&raft, Before::default().then(&entry(Kind::Batch, 3))).unwrap();
         assert_eq!((noop.kind, noop.base_offset, noop.count), (Kind::Noop, Offset(43), 0));
         assert_eq!(noop.append_time, 1_700_000_000_001);
     }

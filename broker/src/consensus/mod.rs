@@ -14,10 +14,14 @@
 //!   term or vote, none of its messages leaves before it is durable. Heartbeat answers alone may overtake a sync that
 //!   changes neither.
 //! * Raft reads no payload from the disk: the store answers with stubs where only index, term and type are used.
+//! * An append carries the chain value of the entry before it. A follower whose own one differs has another log, and stops
+//!   before it takes anything.
 //! * One entry is one record batch; its base offset travels in the entry's context, so that there is no translation
 //!   between index and offset. Entries that Raft makes by itself take offset and time from the entry before.
 
+mod compare;
 mod context;
+mod draws;
 mod lead;
 mod places;
 mod recent;

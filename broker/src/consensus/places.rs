@@ -19,9 +19,11 @@ pub(super) struct Places {
 impl Places {
     /// `places` begins with that of the entry at `commit`; without any, nothing is known to be in the log.
     pub(super) fn new(commit: Index, places: &[Place]) -> Places {
-        let mut all = places
-            .iter()
-            .map(|place| Before { next_offset: place.next_offset, append_time: place.append_time });
+        let mut all = places.iter().map(|&Place { next_offset, append_time, chain }| Before {
+            next_offset,
+            append_time,
+            chain,
+        });
         Places { base: commit, settled: all.next().unwrap_or_default(), above: all.collect() }
     }
 
@@ -49,6 +51,11 @@ impl Places {
         }
     }
 
+    /// The chain value of the entry at `index`: the last settled one, or one behind it.
+    pub(super) fn chain(&self, index: Index) -> Option<u32> {
+        if index < self.base { None } else { self.after(index).chain }
+    }
+
     /// What the entry at `index` leaves behind; of one that is settled, what the last settled one does.
     pub(super) fn after(&self, index: Index) -> Before {
         let nth = index.0.checked_sub(self.base.0 + 1).and_then(|nth| usize::try_from(nth).ok());
@@ -66,7 +73,7 @@ mod tests {
     use crate::ids::Offset;
 
     fn place(offset: i64) -> Place {
-        Place { next_offset: Offset(offset), append_time: offset * 10 }
+        Place { next_offset: Offset(offset), append_time: offset * 10, chain: Some(offset as u32) }
     }
 
     fn after(places: &Places, index: u64) -> i64 {
@@ -80,7 +87,8 @@ mod tests {
         assert_eq!(places.end().next_offset, Offset(9));
         places.truncate(Index(22));
         assert_eq!(places.end().next_offset, Offset(7));
-        places.push(Before { next_offset: Offset(12), append_time: 0 });
+        places.push(Before { next_offset: Offset(12), append_time: 0, chain: None });
+        assert_eq!([19, 20, 21, 22].map(|index| places.chain(Index(index))), [None, Some(5), Some(7), None]);
         assert_eq!(after(&places, 22), 12);
         places.settle(Index(21));
         assert_eq!((after(&places, 20), after(&places, 21), after(&places, 22)), (7, 7, 12));

@@ -9,18 +9,17 @@ use crate::log::Entry;
 /// The last applied entries, bounded in bytes. Batches that were in the log at start are not among them.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    entries: VecDeque<Entry>,
+    /// Each with its chain value, where that is known.
+    entries: VecDeque<(Entry, Option<u32>)>,
     bytes: usize,
 }
 
 impl Recent {
-    pub(super) fn extend(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            self.bytes += size_of::<Entry>() + entry.payload.len();
-            self.entries.push_back(entry.clone());
-        }
+    pub(super) fn push(&mut self, entry: &Entry, chain: Option<u32>) {
+        self.bytes += size_of::<Entry>() + entry.payload.len();
+        self.entries.push_back((entry.clone(), chain));
         while self.bytes > RECENT_ENTRIES_BYTES
-            && let Some(oldest) = self.entries.pop_front()
+            && let Some((oldest, _)) = self.entries.pop_front()
         {
             self.bytes -= size_of::<Entry>() + oldest.payload.len();
         }
@@ -31,8 +30,17 @@ impl Recent {
     }
 
     pub(super) fn get(&self, index: Index) -> Option<&Entry> {
-        let at = self.entries.partition_point(|entry| entry.index < index);
-        self.entries.get(at).filter(|entry| entry.index == index)
+        self.find(index).map(|(entry, _)| entry)
+    }
+
+    /// The chain value of an entry.
+    pub(super) fn chain(&self, index: Index) -> Option<u32> {
+        self.find(index).and_then(|(_, chain)| *chain)
+    }
+
+    fn find(&self, index: Index) -> Option<&(Entry, Option<u32>)> {
+        let at = self.entries.partition_point(|(entry, _)| entry.index < index);
+        self.entries.get(at).filter(|(entry, _)| entry.index == index)
     }
 }
 
@@ -57,7 +65,8 @@ mod tests {
             payload: Bytes::from(vec![0; RECENT_ENTRIES_BYTES / 4]),
         };
         let mut recent = Recent::default();
-        recent.extend(&(1..10).map(entry).collect::<Vec<_>>());
+        (1..10).for_each(|index| recent.push(&entry(index), Some(index as u32)));
+        assert_eq!((recent.chain(Index(9)), recent.chain(Index(1))), (Some(9), None));
         assert_eq!(recent.get(Index(9)).map(|entry| entry.index), Some(Index(9)));
         assert_eq!(recent.get(Index(1)), None);
         assert!(recent.bytes <= RECENT_ENTRIES_BYTES);

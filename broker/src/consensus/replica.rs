@@ -9,8 +9,9 @@ use raft::eraftpb::{ConfChange, ConfChangeV2, Message, MessageType};
 use raft::{Config, RawNode, StateRole};
 
 use super::context::to_raft;
+use super::draws::Draws;
 use super::store::{Boot, Store};
-use super::wire::{from_peer, to_peer, voters};
+use super::wire::{from_peer, voters};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{ELECTION_TICKS, PEER_MESSAGE_BYTES_MAX, PEER_MESSAGES_IN_FLIGHT};
 use crate::log::{Entry, Kind, Voters};
@@ -72,26 +73,6 @@ struct Unpersisted {
     changes_term_or_vote: bool,
 }
 
-/// Election timeouts: another one each time that Raft begins to wait anew, so that replicas that once stood for election
-/// together do not do so for ever.
-struct Draws {
-    seed: u64,
-    count: u64,
-    /// What Raft had waited at the last look.
-    elapsed: usize,
-}
-
-impl Draws {
-    fn timeout(&mut self, elapsed: usize) -> usize {
-        if elapsed < self.elapsed {
-            self.count += 1;
-        }
-        self.elapsed = elapsed;
-        let draw = crc32fast::hash(&[self.seed.to_le_bytes(), self.count.to_le_bytes()].concat());
-        ELECTION_TICKS + draw as usize % ELECTION_TICKS
-    }
-}
-
 /// One replica of one partition.
 pub struct Replica {
     partition: PartitionId,
@@ -147,9 +128,13 @@ impl Replica {
             fetching: Vec::new(),
             hard_state,
             proposed,
-            draws: Draws { seed, count: 0, elapsed: 0 },
+            draws: Draws::new(seed),
             heard: BTreeSet::new(),
         })
+    }
+
+    pub(super) fn partition(&self) -> PartitionId {
+        self.partition
     }
 
     pub(super) fn raw(&self) -> &RawNode<Store> {
@@ -196,11 +181,17 @@ impl Replica {
     }
 
     /// A peer's message; one that no peer may send is dropped.
-    pub fn step(&mut self, message: peer::Message) {
+    ///
+    /// # Errors
+    /// The leader's log has something else before the entries that it sends: the partition must stop.
+    pub fn step(&mut self, message: peer::Message) -> Result<(), String> {
+        let prev = message.prev;
         if let Some(message) = from_peer(message) {
+            self.compare(&message, prev)?;
             // What Raft refuses here is a late or foreign message; dropping it is the protocol.
             let _ = self.raw.step(message);
         }
+        Ok(())
     }
 
     /// Puts a proposal into the log, with `now_ms` as its append time unless that would go back. The entry as it will
@@ -284,7 +275,8 @@ impl Replica {
         if self.raw.has_ready() {
             self.take_ready(&mut out, &mut messages)?;
         }
-        out.messages = messages.into_iter().filter_map(|message| to_peer(self.partition, message)).collect();
+        out.messages = messages.into_iter().filter_map(|message| self.outgoing(message)).collect();
+        self.raw.mut_store().forget_chains();
         Ok(out)
     }
 
@@ -342,12 +334,13 @@ impl Replica {
         now.extend::<Vec<Message>>(pass);
     }
 
-    /// The entries from `from` on, one of the [`Ready::fetches`], have been read; none when they cannot be.
-    pub fn fetched(&mut self, from: Index, entries: Vec<Entry>) {
+    /// The entries from `from` on, one of the [`Ready::fetches`], have been read, with the chain value before them; none
+    /// when they cannot be.
+    pub fn fetched(&mut self, from: Index, prev: Option<u32>, entries: Vec<Entry>) {
         let Some(at) = self.fetching.iter().position(|(first, _)| *first == from) else { return };
         let (_, context) = self.fetching.swap_remove(at);
         let read = !entries.is_empty();
-        self.raw.mut_store().fetched(from, entries);
+        self.raw.mut_store().fetched(from, prev, entries);
         // Without entries Raft would only ask for them again, at once and for ever.
         if read {
             self.raw.on_entries_fetched(context);

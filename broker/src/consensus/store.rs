@@ -10,13 +10,13 @@ use std::collections::{BTreeSet, VecDeque};
 use raft::eraftpb::{self, ConfState, HardState};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
-use super::context::{Before, from_raft, stub, to_raft};
+use super::context::{from_raft, stub, to_raft};
 use super::places::Places;
 use super::recent::Recent;
 use super::terms::Terms;
 use super::wire::conf_state;
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-use crate::log::{Entry, LogStart, Place, Voters};
+use crate::log::{BATCH_HEADER_BYTES, Entry, Kind, LogStart, Place, Voters};
 
 /// What a replica starts from.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ pub(super) struct Store {
     recent: Recent,
     /// Settled entries that came from the disk for a follower; answered once more and forgotten.
     fetched: Vec<Entry>,
+    /// Chain values that came with them, until the messages are out that need them.
+    read_chains: Vec<(Index, u32)>,
     /// Settled entries that Raft wants to send. Behind a cell because Raft asks through a shared reference.
     wanted: RefCell<Vec<Wanted>>,
     /// The first index of each read that is asked for or under way.
@@ -87,6 +89,7 @@ impl Store {
             places,
             recent: Recent::default(),
             fetched: Vec::new(),
+            read_chains: Vec::new(),
             wanted: RefCell::new(Vec::new()),
             reading: RefCell::new(BTreeSet::new()),
         }
@@ -131,8 +134,11 @@ impl Store {
                     entry.base_offset, before.next_offset
                 ));
             }
+            if entry.kind == Kind::Batch && entry.payload.len() < BATCH_HEADER_BYTES {
+                return Err(format!("entry {index} is a batch of {} bytes", entry.payload.len()));
+            }
             self.terms.push(index, entry.term);
-            self.places.push(Before::of(&entry));
+            self.places.push(before.then(&entry));
             self.tail.push_back(entry.clone());
             entries.push(entry);
         }
@@ -150,19 +156,35 @@ impl Store {
     /// The entries up to `to` are applied: gives back those of the tail. `keep` says that followers may need them.
     pub(super) fn settle(&mut self, to: Index, keep: bool) -> Vec<Entry> {
         let count = self.tail.partition_point(|entry| entry.index <= to);
-        self.places.settle(to);
         let settled: Vec<Entry> = self.tail.drain(..count).collect();
         if keep {
-            self.recent.extend(&settled);
+            for entry in &settled {
+                self.recent.push(entry, self.places.chain(entry.index));
+            }
         } else {
             self.recent.clear();
         }
+        self.places.settle(to);
         settled
     }
 
     /// The offset behind the entry at `index`, which is committed and not below the last one applied.
     pub(super) fn offset_after(&self, index: Index) -> Offset {
         self.places.after(index).next_offset
+    }
+
+    /// The chain value of an entry, if the log has that entry and its chain value is in memory.
+    pub(super) fn chain(&self, index: Index, term: Term) -> Option<u32> {
+        if self.terms.get(index) != Some(term) {
+            return None;
+        }
+        let read = || self.read_chains.iter().find(|(of, _)| *of == index).map(|(_, chain)| *chain);
+        self.places.chain(index).or_else(|| self.recent.chain(index)).or_else(read)
+    }
+
+    /// Messages that needed chain values from the disk are out.
+    pub(super) fn forget_chains(&mut self) {
+        self.read_chains = Vec::new();
     }
 
     /// The log begins at `first` from here on.
@@ -184,11 +206,17 @@ impl Store {
         !self.wanted.borrow().is_empty()
     }
 
-    /// Entries from the disk, from `from` on. Those that have been cut since are of no use and dropped.
-    pub(super) fn fetched(&mut self, from: Index, entries: Vec<Entry>) {
+    /// Entries from the disk, from `from` on, and the chain value before them. Those that have been cut since are of no
+    /// use and dropped.
+    pub(super) fn fetched(&mut self, from: Index, prev: Option<u32>, entries: Vec<Entry>) {
         self.reading.borrow_mut().remove(&from);
         self.fetched = entries;
         self.fetched.retain(|entry| self.terms.get(entry.index) == Some(entry.term));
+        if let Some(prev) = prev
+            && self.fetched.first().is_some_and(|first| first.index == from)
+        {
+            self.read_chains.push((from.prev(), prev));
+        }
     }
 
     pub(super) fn forget_fetched(&mut self) {

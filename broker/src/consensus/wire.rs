@@ -62,6 +62,8 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         announce: None,
         // The node knows.
         voters_index: 0,
+        // The store knows.
+        prev: None,
     })
 }
 
@@ -97,7 +99,12 @@ pub(super) fn from_peer(message: peer::Message) -> Option<Message> {
         entries.push(entry_from_peer(entry)?);
     }
     // Raft takes the entries of a message to follow each other and the one at `index`.
-    let follow = (message.index + 1..).zip(&entries).all(|(index, entry)| entry.index == index);
+    let mut before = message.index;
+    let follow = entries.iter().all(|entry| {
+        let follows = before.checked_add(1) == Some(entry.index);
+        before = entry.index;
+        follows
+    });
     if !follow || (kind == MessageType::MsgSnapshot) != message.snapshot.is_some() {
         return None;
     }
@@ -258,6 +265,11 @@ mod tests {
         assert_eq!(forged(|message| message.entries[0].r#type = 7), None, "no entry");
         assert_eq!(forged(|message| message.entries[1].index = 12), None, "a gap");
         assert_eq!(forged(|message| message.index = 3), None, "a gap before the first");
+        assert_eq!(
+            forged(|message| message.index = u64::MAX),
+            None,
+            "nothing follows the last index there can be"
+        );
         assert_eq!(forged(|message| message.snapshot = Some(peer::Snapshot::default())), None);
         assert_eq!(forged(|message| message.r#type = SNAPSHOT), None, "no snapshot");
         assert!(from_peer(sent()).is_some());

@@ -44,6 +44,8 @@ pub struct Place {
     pub next_offset: Offset,
     /// Its append time: the next one's is not lower.
     pub append_time: i64,
+    /// Its chain value; none where the entry is damaged.
+    pub chain: Option<u32>,
 }
 
 /// One entry. A frame is a pure function of it and of the frame before.

@@ -36,7 +36,7 @@ const BATCH_MAGIC: (usize, u8) = (16, 2);
 pub(super) const STAMPED_BYTES: usize = 16;
 
 /// The smallest payload that can be a batch: its header.
-pub(super) const BATCH_HEADER_BYTES: usize = 61;
+pub const BATCH_HEADER_BYTES: usize = 61;
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

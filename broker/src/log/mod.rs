@@ -37,7 +37,7 @@ pub use disk_fs::DiskFs;
 pub use entry::{Entry, Kind, Place};
 pub use fatal::{Fatal, is_no_space};
 pub use folder::{Folder, FolderError, Home, Identity};
-pub use frame::{FRAME_HEADER_BYTES, FrameError, FrameHeader, Tip};
+pub use frame::{BATCH_HEADER_BYTES, FRAME_HEADER_BYTES, FrameError, FrameHeader, Tip};
 pub use fs::{File, Fs, Map, OpenMode};
 pub use gather::Gather;
 pub use index::{INDEX_STEP_BYTES, IndexEntry, SparseIndex};

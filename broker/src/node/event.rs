@@ -125,6 +125,8 @@ pub enum Input {
         incarnation: u64,
         /// The first that was asked for.
         from: Index,
+        /// The chain value of the entry before the first, where it is known.
+        prev: Option<u32>,
         /// The entries.
         entries: Vec<Entry>,
     },

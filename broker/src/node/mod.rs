@@ -197,9 +197,9 @@ impl Node {
                     self.dirty.insert(partition);
                 }
             }
-            Input::Fetched { partition, incarnation, from, entries } => {
+            Input::Fetched { partition, incarnation, from, prev, entries } => {
                 if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
-                    self.with_live(partition, |live, _, _| live.replica.fetched(from, entries));
+                    self.with_live(partition, |live, _, _| live.replica.fetched(from, prev, entries));
                     self.dirty.insert(partition);
                 }
             }

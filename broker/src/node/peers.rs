@@ -43,6 +43,7 @@ impl Node {
             self.strangers.insert(from, sender);
         }
         self.guarded(now, id, |node| {
+            let mut stepped = Ok(());
             node.with_live(id, |live, _, _| {
                 if seated {
                     let kept = live.voters_kept_at.entry(sender).or_default();
@@ -56,9 +57,9 @@ impl Node {
                 if let Some(snapshot) = &message.snapshot {
                     live.arriving = Some(Box::new(snapshot.clone()));
                 }
-                live.replica.step(*message);
+                stepped = live.replica.step(*message);
             });
-            Ok(())
+            stepped
         });
         self.dirty.insert(id);
     }

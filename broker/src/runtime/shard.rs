@@ -148,8 +148,9 @@ impl LogRead {
     /// Reads as many as fit a message.
     pub fn run(self) -> ShardInput {
         let LogRead { partition, incarnation, from, to, reader } = self;
-        let entries = reader.entries(from, to, PEER_MESSAGE_BYTES_MAX as usize).unwrap_or_default();
-        ShardInput::Machine(Input::Fetched { partition, incarnation, from, entries })
+        let read = reader.chained_entries(from, to, PEER_MESSAGE_BYTES_MAX as usize);
+        let (prev, entries) = read.unwrap_or_default();
+        ShardInput::Machine(Input::Fetched { partition, incarnation, from, prev, entries })
     }
 }
 

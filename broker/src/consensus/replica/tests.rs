@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::PartitionId;
-use crate::log::LogStart;
+use crate::log::{LogStart, Place};
 
 fn boot(replica: u64, voters: &[u64]) -> Boot {
     Boot {
@@ -19,7 +19,7 @@ fn boot(replica: u64, voters: &[u64]) -> Boot {
         start: LogStart::genesis(PartitionId::CONTROL, FIRST_INDEX, FOUNDING_TERM),
         last_index: FIRST_INDEX.prev(),
         terms: Vec::new(),
-        places: Vec::new(),
+        places: vec![Place { chain: Some(7), ..Place::default() }],
         entries: Vec::new(),
     }
 }
@@ -59,7 +59,7 @@ impl Group {
             }
             self.applied.entry(id).or_default().extend(ready.committed);
             for (from, to) in ready.fetches {
-                replica.fetched(from, log.range(from..to).map(|(_, entry)| entry.clone()).collect());
+                replica.fetched(from, None, log.range(from..to).map(|(_, entry)| entry.clone()).collect());
             }
         }
     }
@@ -74,7 +74,7 @@ impl Group {
     fn deliver(&mut self) {
         for message in std::mem::take(&mut self.wire) {
             if let Some(replica) = self.replicas.get_mut(&message.to) {
-                replica.step(message.clone());
+                replica.step(message.clone()).unwrap();
                 self.turn(message.to);
             }
         }
@@ -106,7 +106,7 @@ impl Group {
 }
 
 fn batch(count: u32) -> Proposal {
-    Proposal { kind: Kind::Batch, count, max_timestamp: 7, payload: Bytes::from(vec![1; count as usize]) }
+    Proposal { kind: Kind::Batch, count, max_timestamp: 7, payload: Bytes::from(vec![1; 64]) }
 }
 
 #[test]
@@ -231,9 +231,72 @@ fn a_follower_stops_at_an_entry_it_does_not_understand() {
     let mut append = group.wire.iter().find(|m| m.to == follower).unwrap().clone();
     append.entries[0].context = Bytes::from_static(b"from another version");
     let replica = group.replicas.get_mut(&follower).unwrap();
-    replica.step(append);
+    replica.step(append).unwrap();
     let error = replica.ready().unwrap_err();
     assert!(error.contains("does not know"), "{error}");
+}
+
+#[test]
+fn a_follower_whose_log_differs_stops_before_it_takes_an_entry() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    let chains: Vec<Option<u32>> = (0..3)
+        .map(|count| {
+            group.replicas.get_mut(&leader).unwrap().propose(batch(1 + count), 1).unwrap();
+            group.turn(leader);
+            let append =
+                group.wire.iter().find(|m| m.to == follower && !m.entries.is_empty()).unwrap().clone();
+            group.settle();
+            append.prev
+        })
+        .collect();
+    let mut chain = 7;
+    let expected = group.logs[&leader].values().map(|entry| {
+        chain = crate::log::chain_of(entry, chain);
+        Some(chain)
+    });
+    assert_eq!(chains, expected.take(3).collect::<Vec<_>>(), "of the first entry and of two batches");
+    group.replicas.get_mut(&leader).unwrap().propose(batch(4), 1).unwrap();
+    group.turn(leader);
+    let append = group.wire.iter().find(|m| m.to == follower).unwrap().clone();
+    let replica = group.replicas.get_mut(&follower).unwrap();
+    let lied = |change: fn(&mut peer::Message)| {
+        let mut message = append.clone();
+        message.prev = message.prev.map(|prev| prev ^ 1);
+        change(&mut message);
+        message
+    };
+    let before = replica.last_index();
+    // Nothing to compare with, or nobody to believe.
+    replica.step(lied(|message| message.prev = None)).unwrap();
+    replica.step(lied(|message| message.term -= 1)).unwrap();
+    replica.step(lied(|message| message.index += 40)).unwrap();
+    replica.step(lied(|message| message.log_term -= 1)).unwrap();
+    replica.step(lied(|message| message.r#type = MessageType::MsgHeartbeat as i32)).unwrap();
+    assert_eq!(replica.last_index(), before);
+    let why = replica.step(lied(|_| {})).unwrap_err();
+    assert!(why.contains("differs from its leader's") && why.contains("entry 14 of term"), "{why}");
+}
+
+#[test]
+fn a_follower_fed_from_the_disk_is_told_the_chain_value_before() {
+    let mut group = Group::new(3);
+    group.tick(40);
+    let leader = group.leader();
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    let replica = group.replicas.get_mut(&leader).unwrap();
+    let entry = replica.propose(batch(1), 1).unwrap();
+    let store = replica.raw_mut().mut_store();
+    store.fetched(Index(40), Some(99), Vec::new());
+    assert_eq!(store.chain(Index(39), entry.term), None, "nothing was read");
+    store.fetched(Index(11), Some(99), vec![Entry { index: Index(11), ..entry.clone() }]);
+    assert_eq!(store.chain(Index(10), FOUNDING_TERM), Some(99), "settled, and not the last one that is");
+    assert_eq!(store.chain(Index(10), entry.term), None, "another entry");
+    store.forget_chains();
+    assert_eq!(store.chain(Index(10), FOUNDING_TERM), None);
+    assert!(group.replicas[&follower].commit() > Index(10));
 }
 
 #[test]

@@ -16,20 +16,34 @@ impl Reader {
     /// # Errors
     /// The first entry is damaged, or lies below the log's first; or the file system fails.
     pub fn entries(&self, from: Index, to: Index, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
+        self.chained_entries(from, to, max_bytes).map(|(_, entries)| entries)
+    }
+
+    /// As [`Reader::entries`], with the chain value of the entry before the first.
+    ///
+    /// # Errors
+    /// As [`Reader::entries`].
+    pub fn chained_entries(
+        &self,
+        from: Index,
+        to: Index,
+        max_bytes: usize,
+    ) -> Result<(Option<u32>, Vec<Entry>), ReadError> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut prev) = (0, None);
         let walked = self.walk(from, to, |pages, header, position| {
             let payload = pages.get(position.0 + FRAME_HEADER_BYTES as u64, header.payload_len as usize)?;
             if !header.check_payload(payload) {
                 return Err(ReadError::DamagedEntry { index: header.index });
             }
             bytes += FRAME_HEADER_BYTES + payload.len();
+            prev = prev.or(Some(header.prev));
             entries.push(header.entry(Bytes::copy_from_slice(payload)));
             Ok(bytes < max_bytes)
         });
         match walked {
-            Err(ReadError::DamagedEntry { .. }) if !entries.is_empty() => Ok(entries),
-            walked => walked.map(|()| entries),
+            Err(ReadError::DamagedEntry { .. }) if !entries.is_empty() => Ok((prev, entries)),
+            walked => walked.map(|()| (prev, entries)),
         }
     }
 
@@ -40,7 +54,8 @@ impl Reader {
     pub fn places(&self, from: Index, to: Index) -> Result<Vec<Place>, ReadError> {
         let mut places = Vec::new();
         self.walk(from, to, |_, header, _| {
-            places.push(Place { next_offset: header.next_offset(), append_time: header.append_time });
+            let (next_offset, append_time) = (header.next_offset(), header.append_time);
+            places.push(Place { next_offset, append_time, chain: Some(header.crc) });
             Ok(true)
         })?;
         Ok(places)

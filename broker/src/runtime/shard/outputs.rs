@@ -383,7 +383,8 @@ fn boot(
 
 /// What the entries from the commit index on leave behind. Those that are damaged leave what the next intact one takes.
 fn places(recovered: &Recovered, commit: Index, start: &LogStart) -> Result<Vec<Place>, String> {
-    let before = Place { next_offset: start.next_offset, append_time: start.append_time };
+    let (next_offset, append_time) = (start.next_offset, start.append_time);
+    let before = Place { next_offset, append_time, chain: Some(start.chain) };
     let (mut places, mut next) = (Vec::new(), commit);
     if commit < start.first_index {
         (places, next) = (vec![before], start.first_index);
@@ -393,7 +394,7 @@ fn places(recovered: &Recovered, commit: Index, start: &LogStart) -> Result<Vec<
             recovered.holes.iter().find(|hole| (hole.first_index..=hole.last_index).contains(&next));
         if let Some(hole) = damaged {
             let append_time = places.last().copied().unwrap_or(before).append_time;
-            let place = Place { next_offset: hole.next_offset, append_time };
+            let place = Place { next_offset: hole.next_offset, append_time, chain: None };
             places.extend(std::iter::repeat_n(place, (hole.last_index.0 + 1 - next.0) as usize));
             next = hole.last_index.next();
             continue;
@@ -406,6 +407,10 @@ fn places(recovered: &Recovered, commit: Index, start: &LogStart) -> Result<Vec<
         }
         next = Index(next.0 + read.len() as u64);
         places.extend(read);
+    }
+    // The log goes on from here, also behind a damaged entry.
+    if let Some(last) = places.last_mut() {
+        last.chain = Some(recovered.chain);
     }
     Ok(places)
 }
