@@ -11,17 +11,21 @@ use caudal_harness::cluster_bin::Cluster;
 use crate::load::{PARTITIONS, TOPIC, Writer, judge, more_acked, next, pause, rounds, scan, seed};
 
 fn create(cluster: &Cluster, name: &str, partitions: u32) {
-    let partitions = partitions.to_string();
-    let small = ["-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536"];
+    create_with(cluster, name, partitions, "synced");
+}
+
+fn create_with(cluster: &Cluster, name: &str, partitions: u32, durability: &str) {
+    let (partitions, durability) = (partitions.to_string(), format!("durability={durability}"));
+    let small = ["-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536", "-c", &durability];
     let create = [&["topic", "create", name, "-p", &partitions, "-r", "3"], &small[..]].concat();
     let out = caudal(&cluster.addresses(), &create, b"").expect("it runs");
     assert!(out.status.success(), "create: {}", String::from_utf8_lossy(&out.stderr));
 }
 
-fn under_load(hurt: impl Fn(&mut Cluster, &mut u64)) {
+fn under_load(durability: &str, hurt: impl Fn(&mut Cluster, &mut u64)) {
     let folder = tempfile::tempdir().unwrap();
     let mut cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
-    create(&cluster, TOPIC, PARTITIONS);
+    create_with(&cluster, TOPIC, PARTITIONS, durability);
     let mut random = seed();
     eprintln!("seed {random}");
     let history = Arc::new(Mutex::new(Vec::new()));
@@ -46,7 +50,7 @@ fn under_load(hurt: impl Fn(&mut Cluster, &mut u64)) {
 
 #[test]
 fn a_broker_that_is_killed_costs_nothing_that_was_acknowledged() {
-    under_load(|cluster, random| {
+    under_load("synced", |cluster, random| {
         let at = next(random) as usize % 3;
         cluster.brokers[at].kill().expect("a broker can be killed");
         pause(next(random) % 2000);
@@ -56,11 +60,27 @@ fn a_broker_that_is_killed_costs_nothing_that_was_acknowledged() {
 
 #[test]
 fn a_broker_that_is_stopped_and_goes_on_costs_nothing_that_was_acknowledged() {
-    under_load(|cluster, random| {
+    under_load("synced", |cluster, random| {
         let at = next(random) as usize % 3;
         cluster.brokers[at].pause().expect("a broker can be stopped");
         pause(1000 + next(random) % 2000);
         cluster.brokers[at].go_on().expect("it goes on");
+    });
+}
+
+#[test]
+fn what_a_majority_has_written_outlives_the_processes_of_all_brokers() {
+    under_load("memory", |cluster, random| {
+        for broker in &mut cluster.brokers {
+            broker.kill().expect("a broker can be killed");
+        }
+        pause(next(random) % 500);
+        // None of them is ready before two are.
+        std::thread::scope(|scope| {
+            for broker in &mut cluster.brokers {
+                scope.spawn(|| broker.restart().expect("it starts again"));
+            }
+        });
     });
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Counts {
     pub(crate) crashes: u64,
     /// Records acknowledged.
     pub(crate) acked: u64,
+    /// Batches acknowledged before a majority had synced them.
+    pub(crate) early: u64,
     /// Leaders of the partitions, counting each term once.
     pub(crate) leaders: u64,
     /// Logs that went on elsewhere than they ended.
@@ -36,6 +38,7 @@ impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         self.crashes += other.crashes;
         self.acked += other.acked;
+        self.early += other.early;
         self.leaders += other.leaders;
         self.jumps += other.jumps;
         self.data_jumps += other.data_jumps;

@@ -198,6 +198,11 @@ impl World {
     }
 
     pub(crate) fn crash(&mut self, at: usize) {
+        let process = self.faults.once_in(3) || self.memory;
+        self.crash_as(at, if process { Crash::ProcessDies } else { Crash::PowerDies });
+    }
+
+    pub(crate) fn crash_as(&mut self, at: usize, kind: Crash) {
         self.take_replies(at);
         self.coverage.counts.crashes += 1;
         self.network.forget(at);
@@ -205,7 +210,6 @@ impl World {
         if let Some(broker) = host.broker.take() {
             self.trace.update(&broker.trace.finalize().to_le_bytes());
         }
-        let kind = if self.faults.once_in(3) { Crash::ProcessDies } else { Crash::PowerDies };
         host.fs.crash(kind);
         (host.planned, host.paused) = (false, false);
         // One machine at a time may be away for so long that the others cut their logs meanwhile.
@@ -229,8 +233,9 @@ impl World {
         let soon = 1 + self.faults.below(12);
         let count = self.hosts.len() as u64;
         let at = self.faults.below(count) as usize;
-        let host = &mut self.hosts[at];
+        let (memory, host) = (self.memory, &mut self.hosts[at]);
         match self.faults.below(26) {
+            4..10 if memory => return self.crash(at),
             0..4 => return self.crash(at),
             4..8 => host.fs.cut_after(soon),
             8 => host.fs.fail(Op::Sync, "", soon / 3, Fault::Io),

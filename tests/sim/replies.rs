@@ -14,6 +14,12 @@ impl World {
         for (ticket, reply) in std::mem::take(&mut broker.replies) {
             match (self.waiting.remove(&ticket).map(|(_, waiting)| waiting), reply) {
                 (Some(Waiting::Batch { writer }), Reply::Produced(result)) => {
+                    if let Ok(receipt) = &result
+                        && self.writers[writer].acks == Acks::All
+                        && receipt.synced.len() <= receipt.voters.len() / 2
+                    {
+                        self.coverage.counts.early += 1;
+                    }
                     let base = result.map(|receipt| receipt.base_offset.0);
                     self.settled(writer, ticket, base);
                 }

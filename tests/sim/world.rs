@@ -61,6 +61,8 @@ pub(crate) struct World {
     /// Much is written to one partition and cut from it, so that its log has several segments and brokers fall behind
     /// its beginning.
     pub(crate) heavy: bool,
+    /// Acknowledged is what a majority has written: processes die, and no disk loses what was written.
+    pub(crate) memory: bool,
     pub(crate) steps: u64,
     pub(crate) coverage: Coverage,
     pub(crate) network: Network,
@@ -97,6 +99,7 @@ pub(crate) fn run(seed: u64, hosts: usize, steps: u64) -> Outcome {
 impl World {
     pub(crate) fn new(seed: u64, hosts: usize) -> World {
         let heavy = hosts > 1 && seed % 4 == 1;
+        let memory = hosts > 1 && seed % 8 == 6;
         let writers = (0..WRITERS).map(|number| {
             // What a leader alone acknowledged may vanish: an idempotent writer would be stopped by the gap, rightly.
             let acks = if number == 5 { Acks::Leader } else { Acks::All };
@@ -114,6 +117,7 @@ impl World {
             hosts: (0..hosts).map(founder).collect(),
             founders: hosts,
             heavy,
+            memory,
             steps: 0,
             coverage: Coverage::default(),
             network: Network::new(seed),
@@ -158,6 +162,7 @@ impl World {
         let configs = BTreeMap::from([
             ("segment.bytes".to_owned(), (1024 * 1024).to_string()),
             ("max.message.bytes".to_owned(), (64 * 1024).to_string()),
+            ("durability".to_owned(), if self.memory { "memory" } else { "synced" }.to_owned()),
         ]);
         let new = NewTopic {
             id: topic(),

@@ -74,6 +74,23 @@ impl Replica {
         followers
     }
 
+    /// The last entry known to be synced at another replica; only a leader knows.
+    pub fn matched(&self, replica: ReplicaId) -> Index {
+        Index(self.raw().raft.prs().get(replica.0).map_or(0, |progress| progress.matched))
+    }
+
+    /// The last entry that a majority of the voters has, where `has` says up to where each has them: in a joint
+    /// configuration, a majority of either half.
+    pub fn by_majority(&self, has: impl Fn(ReplicaId) -> Index) -> Index {
+        let conf = self.voters();
+        let of_half = |half: &Vec<u64>| {
+            let mut all: Vec<Index> = half.iter().map(|id| has(ReplicaId(*id))).collect();
+            all.sort_unstable();
+            all.len().checked_sub(1).map(|last| all[last / 2])
+        };
+        [&conf.voters, &conf.voters_outgoing].into_iter().filter_map(of_half).min().unwrap_or_default()
+    }
+
     /// Hands leadership to a voter; it may not come to pass. Nothing can be proposed until it is decided, at most an
     /// election timeout. Whether it was begun.
     pub fn transfer_to(&mut self, to: ReplicaId) -> bool {

@@ -421,6 +421,11 @@ impl Replica {
         self.raw.store().last_index()
     }
 
+    /// The term of an entry that came out of a `Ready` and is in the log, or of the one before the first.
+    pub fn term_of(&self, index: Index) -> Option<Term> {
+        self.raw.store().term_of(index)
+    }
+
     /// The offset behind the entry at `index`, where `index` is not applied yet or the last applied one.
     pub fn offset_after(&self, index: Index) -> Offset {
         self.raw.store().offset_after(index)

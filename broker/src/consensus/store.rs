@@ -99,6 +99,10 @@ impl Store {
         self.terms.last()
     }
 
+    pub(super) fn term_of(&self, index: Index) -> Option<Term> {
+        self.terms.get(index)
+    }
+
     /// The offset that the next record takes, behind everything that is in the log.
     pub(super) fn next_offset(&self) -> Offset {
         self.places.end().next_offset

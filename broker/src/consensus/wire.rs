@@ -64,6 +64,8 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         voters_index: 0,
         // The store knows.
         prev: None,
+        // Not Raft's.
+        written: 0,
     })
 }
 

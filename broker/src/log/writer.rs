@@ -146,6 +146,12 @@ impl Log {
         self.cut.as_ref().map_or(tip, |cut| tip.min(cut.from.prev()))
     }
 
+    /// [`Log::written`], and its term.
+    pub fn last_written(&self) -> (Index, Term) {
+        let index = self.written();
+        (index, self.term_of(index))
+    }
+
     /// The number of the segment that is written to.
     pub fn sequence(&self) -> u64 {
         self.active.sequence

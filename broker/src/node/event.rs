@@ -107,6 +107,8 @@ pub enum Input {
         partition: PartitionId,
         /// The last one.
         index: Index,
+        /// Its term.
+        term: Term,
     },
     /// Everything of a `Persist` is durable.
     Persisted {

@@ -23,6 +23,7 @@ mod peers;
 mod produce;
 mod steer;
 mod waiters;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -182,12 +183,7 @@ impl Node {
                 }
             }
             Input::Control { ticket, request } => self.control_request(now, ticket, request),
-            Input::Written { partition, index } => {
-                self.with_live(partition, |live, replicas, out| {
-                    live.written = index;
-                    live.answer_written(replicas, out);
-                });
-            }
+            Input::Written { partition, index, term } => self.written(partition, index, term),
             Input::Persisted { partition, incarnation, ready } => {
                 if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
                     self.guarded(now, partition, |node| {

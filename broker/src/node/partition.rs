@@ -8,12 +8,12 @@ use super::peers::producers_at;
 use super::produce::producer_frame;
 use super::raft_boot;
 use super::waiters::{Awaited, Waiters};
+use super::written::Words;
 use caudal_proto::batch::Header;
 use caudal_proto::peer;
 
 use crate::consensus::{FIRST_INDEX, Ready, Replica};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
-use crate::limits::EARLY_ANSWER_BYTES_MAX;
 use crate::log::{Entry, Kind, LogStart};
 use crate::refusal::Refusal;
 use crate::state::{Producers, TopicConfig};
@@ -56,9 +56,11 @@ pub(super) struct Live {
     pub(super) uncommitted_bytes: u64,
     /// The newest log start proposed.
     pub(super) log_start_on_its_way: Option<Offset>,
+    /// What the others have written, as far as they say so.
+    pub(super) words: Words,
     sizes: VecDeque<(Index, u64)>,
     /// The term in which this replica led at the last look.
-    leading: Option<Term>,
+    pub(super) leading: Option<Term>,
     high_watermark: Offset,
     kept_commit: Index,
     /// Where the log begins.
@@ -178,6 +180,7 @@ impl Live {
             written,
             uncommitted_bytes: 0,
             log_start_on_its_way: None,
+            words: Words::default(),
             sizes: VecDeque::new(),
             leading: None,
             high_watermark: log_start,
@@ -246,26 +249,6 @@ impl Live {
         })
     }
 
-    /// Answers those who wait for a write alone. Above the bound they wait for the disk to catch up.
-    pub(super) fn answer_written(
-        &mut self,
-        replicas: &BTreeMap<ReplicaId, NodeId>,
-        out: &mut VecDeque<Output>,
-    ) {
-        while self.uncommitted_bytes <= EARLY_ANSWER_BYTES_MAX {
-            let Some((ticket, awaited)) = self.waiters.pop_written(self.written) else { return };
-            let Awaited::Batch(place) = awaited else { continue };
-            let (voters, synced) = self.replica.synced_at(place.index);
-            let here = [self.replica.id()];
-            let receipt = place.receipt(
-                located(&voters, replicas),
-                located(&synced, replicas),
-                located(&here, replicas),
-            );
-            out.push_back(Output::Reply { ticket, reply: Reply::Produced(Ok(receipt)) });
-        }
-    }
-
     /// Answers those whose entry is committed; fails all when leadership ended.
     pub(super) fn answer_committed(
         &mut self,
@@ -282,7 +265,7 @@ impl Live {
         if !self.replica.is_ready_leader() {
             return;
         }
-        self.answer_written(replicas, out);
+        self.answer_early(replicas, out);
         let commit = self.replica.commit();
         while let Some((ticket, awaited, result)) = self.waiters.pop_committed(commit) {
             let reply = match awaited {

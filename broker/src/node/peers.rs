@@ -38,6 +38,12 @@ impl Node {
             return;
         }
         let seated = partition.seats.nodes.contains_key(&sender);
+        if message.written > 0 {
+            if seated {
+                self.written_elsewhere(id, sender, Term(message.term), Index(message.written));
+            }
+            return;
+        }
         if !seated {
             // One for each broker, so that nobody makes this grow.
             self.strangers.insert(from, sender);

@@ -81,11 +81,12 @@ impl Node {
         if header.has_producer() {
             live.producers.append(frame);
         }
-        let (memory, alone) = (config.durability == Durability::Memory, replicas.len() == 1);
-        if acks != Acks::All || (memory && alone) {
-            live.waiters.await_write(ticket, place);
-        } else {
-            live.waiters.await_commit(ticket, entry.index, Awaited::Batch(place));
+        match (acks, config.durability) {
+            (Acks::Leader | Acks::None, _) => live.waiters.await_write(ticket, place),
+            (Acks::All, Durability::Memory) => live.waiters.await_majority(ticket, place),
+            (Acks::All, Durability::Synced) => {
+                live.waiters.await_commit(ticket, entry.index, Awaited::Batch(place));
+            }
         }
         self.uncommitted_bytes += bytes;
         Ok(None)

@@ -66,13 +66,19 @@ pub(super) struct Waiters {
     committed: VecDeque<Waiter>,
     /// For the write on this replica.
     written: VecDeque<Waiter>,
+    /// For the write on a majority.
+    majority: VecDeque<Waiter>,
     /// Results of applied commands, until their waiters are answered.
     results: BTreeMap<Index, ControlReply>,
 }
 
 impl Waiters {
     pub(super) fn is_empty(&self) -> bool {
-        self.committed.is_empty() && self.written.is_empty()
+        self.committed.is_empty() && self.nobody_waits_for_writes()
+    }
+
+    pub(super) fn nobody_waits_for_writes(&self) -> bool {
+        self.written.is_empty() && self.majority.is_empty()
     }
 
     pub(super) fn await_commit(&mut self, ticket: Ticket, index: Index, awaited: Awaited) {
@@ -81,6 +87,10 @@ impl Waiters {
 
     pub(super) fn await_write(&mut self, ticket: Ticket, place: Place) {
         insert(&mut self.written, Waiter { ticket, index: place.index, awaited: Awaited::Batch(place) });
+    }
+
+    pub(super) fn await_majority(&mut self, ticket: Ticket, place: Place) {
+        insert(&mut self.majority, Waiter { ticket, index: place.index, awaited: Awaited::Batch(place) });
     }
 
     /// The command at `index` is applied: keeps what came of it for the one who waits, if any.
@@ -110,10 +120,17 @@ impl Waiters {
         Some((waiter.ticket, waiter.awaited))
     }
 
+    /// The next one whose entry a majority has written.
+    pub(super) fn pop_majority(&mut self, written: Index) -> Option<(Ticket, Awaited)> {
+        let waiter = self.majority.pop_front_if(|waiter| waiter.index <= written)?;
+        Some((waiter.ticket, waiter.awaited))
+    }
+
     /// Ends them all with the same refusal.
     pub(super) fn fail(&mut self, refusal: &Refusal, out: &mut VecDeque<Output>) {
         self.results.clear();
-        for waiter in self.written.drain(..).chain(self.committed.drain(..)) {
+        let early = self.written.drain(..).chain(self.majority.drain(..));
+        for waiter in early.chain(self.committed.drain(..)) {
             let reply = match waiter.awaited {
                 Awaited::Batch(_) => Reply::Produced(Err(refusal.clone())),
                 Awaited::Trim { .. } => Reply::Trimmed(Err(refusal.clone())),

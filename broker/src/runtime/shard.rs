@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use caudal_proto::peer;
 
-use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId};
+use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
 use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
     FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta,
@@ -204,7 +204,8 @@ struct OpenLog {
     unsynced: VecDeque<Unsynced>,
     /// Configurations that are not durable yet, and the rounds that carry them.
     confs: VecDeque<(u64, Index)>,
-    written: Index,
+    /// The last entry written, as the machine knows.
+    written: (Index, Term),
     /// The segment that was active at the last look at its segments.
     sequence: u64,
     /// Where it began when the machine was last told.
@@ -238,7 +239,7 @@ struct Creating {
 
 struct Snapshotting {
     index: Index,
-    term: crate::ids::Term,
+    term: Term,
     before: Index,
 }
 

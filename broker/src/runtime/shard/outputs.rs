@@ -105,10 +105,10 @@ impl Shard {
     /// Tells the machine how far the log is written, if that changed.
     pub(super) fn tell_written(&mut self, now: Now, partition: PartitionId) {
         let Some(open) = self.logs.get_mut(&partition) else { return };
-        let index = open.log.written();
-        if index != open.written {
-            open.written = index;
-            self.node.handle(now, Input::Written { partition, index });
+        let (index, term) = open.log.last_written();
+        if (index, term) != open.written {
+            open.written = (index, term);
+            self.node.handle(now, Input::Written { partition, index, term });
         }
     }
 
@@ -234,7 +234,7 @@ impl Shard {
             config: Arc::clone(&config),
             reader: log.reader(),
         });
-        let (written, sequence, start) = (log.written(), log.sequence(), log.start());
+        let (written, sequence, start) = (log.last_written(), log.sequence(), log.start());
         let (unsynced, confs) = Default::default();
         let open = OpenLog { log, config, topic, meta, unsynced, confs, written, sequence, start };
         self.logs.insert(partition, open);
