@@ -13,7 +13,7 @@ use tonic::{Response, Status};
 
 use crate::admin::Admin;
 use crate::clock;
-use crate::config::{ClientConfig, GRPC_MESSAGE_BYTES_MAX};
+use crate::config::{ClientConfig, GRPC_MESSAGE_BYTES_MAX, METADATA_PATIENCE};
 use crate::connection;
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +38,35 @@ struct Known {
     learned: Vec<String>,
     /// The address that answered last: asked first.
     preferred: Option<String>,
+    /// Addresses that were silent or knew too little, the newest last: asked after all others.
+    doubted: Vec<String>,
+}
+
+impl Known {
+    fn doubt(&mut self, address: &str) {
+        self.doubted.retain(|doubted| doubted != address);
+        self.doubted.push(address.to_owned());
+        self.preferred.take_if(|preferred| preferred == address);
+    }
+
+    fn answered(&mut self, address: &str) {
+        self.doubted.retain(|doubted| doubted != address);
+        self.preferred = Some(address.to_owned());
+    }
+
+    /// Every address to try, the likeliest first.
+    fn in_order(&self, given: &[String]) -> Vec<String> {
+        let trusted = |address: &&String| !self.doubted.contains(address);
+        let all = || self.preferred.iter().chain(given).chain(&self.learned);
+        let doubted = self.doubted.iter().filter(|address| all().any(|known| known == *address));
+        let mut addresses: Vec<String> = Vec::new();
+        for address in all().filter(trusted).chain(doubted) {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses
+    }
 }
 
 impl fmt::Debug for Client {
@@ -51,6 +80,8 @@ impl fmt::Debug for Client {
 pub(crate) enum Repeat {
     /// It reads, or its second effect is none.
     Safe,
+    /// As `Safe`, and any broker answers at once, so that a silent one is passed by soon.
+    AtOnce,
     /// Only when the first attempt surely had no effect.
     OnlyIfRefused,
 }
@@ -99,7 +130,7 @@ impl Client {
     pub(crate) async fn get_metadata(&self, topics: Vec<TopicRef>) -> Result<GetMetadataResponse, Error> {
         let request = GetMetadataRequest { topics };
         let response = self
-            .call(Repeat::Safe, |channel| {
+            .call(Repeat::AtOnce, |channel| {
                 let request = request.clone();
                 async move {
                     MetadataServiceClient::new(channel)
@@ -110,7 +141,20 @@ impl Client {
             })
             .await?;
         self.learn(&response.brokers);
+        let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.any(|partition| partition.leader_node.is_none()) {
+            // It may be cut off from those who know.
+            let mut known = self.known();
+            if let Some(answered) = known.preferred.clone() {
+                known.doubt(&answered);
+            }
+        }
         Ok(response)
+    }
+
+    /// Something speaks against the broker at an address: others are asked before it.
+    pub(crate) fn doubt(&self, address: &str) {
+        self.known().doubt(address);
     }
 
     fn learn(&self, brokers: &[BrokerMetadata]) {
@@ -131,13 +175,14 @@ impl Client {
         let deadline = clock::now() + self.0.config.request_timeout;
         let mut round = 0;
         loop {
-            let error = match self.call_once(repeat, deadline, &attempt).await {
+            let error = match self.call_once(repeat, round, deadline, &attempt).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let wait = error.retry_after().unwrap_or(Duration::ZERO);
             let wait = wait.max(retry::backoff(round, clock::random()));
-            let again = error.kind() == ErrorKind::Busy && error.is_retriable();
+            let again = error.kind() == ErrorKind::Busy && error.is_retriable()
+                || repeat == Repeat::AtOnce && is_late(&error);
             if !again || clock::now() + wait >= deadline {
                 return Err(error);
             }
@@ -147,7 +192,13 @@ impl Client {
     }
 
     /// One round over the addresses.
-    async fn call_once<T, F, Fut>(&self, repeat: Repeat, deadline: Instant, attempt: &F) -> Result<T, Error>
+    async fn call_once<T, F, Fut>(
+        &self,
+        repeat: Repeat,
+        round: u32,
+        deadline: Instant,
+        attempt: &F,
+    ) -> Result<T, Error>
     where
         F: Fn(Channel) -> Fut,
         Fut: Future<Output = Result<Response<T>, Status>>,
@@ -157,7 +208,13 @@ impl Client {
         for (tried, address) in addresses.iter().enumerate() {
             // The time left is shared by the addresses left: a silent one must not take all of it.
             let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = deadline.saturating_duration_since(clock::now()) / left;
+            let fair = deadline.saturating_duration_since(clock::now()) / left;
+            let share = match repeat {
+                Repeat::AtOnce if addresses.len() > 1 => {
+                    fair.min(METADATA_PATIENCE.saturating_mul(1 << round.min(16)))
+                }
+                _ => fair,
+            };
             let silent =
                 || Error::new(ErrorKind::TimedOut, format!("{address} gave no answer within {share:.1?}"));
             let until = clock::now() + share;
@@ -168,13 +225,14 @@ impl Client {
                     continue;
                 }
                 Err(_) => {
+                    self.doubt(address);
                     last = silent();
                     continue;
                 }
             };
             let (error, sent) = match tokio::time::timeout_at(until.into(), attempt(channel)).await {
                 Ok(Ok(answer)) => {
-                    self.known().preferred = Some(address.clone());
+                    self.known().answered(address);
                     return Ok(answer.into_inner());
                 }
                 Ok(Err(status)) => {
@@ -187,7 +245,7 @@ impl Client {
             if !lost {
                 return Err(error);
             }
-            self.known().channels.remove(address);
+            self.lost(address);
             if sent && repeat == Repeat::OnlyIfRefused {
                 return Err(error.of_kind(ErrorKind::UnknownOutcome));
             }
@@ -203,6 +261,12 @@ impl Client {
         }
     }
 
+    fn lost(&self, address: &str) {
+        let mut known = self.known();
+        known.channels.remove(address);
+        known.doubt(address);
+    }
+
     /// The control connection to an address, opened if there is none.
     pub(crate) async fn channel(&self, address: &str) -> Result<Channel, Error> {
         if let Some(channel) = self.known().channels.get(address) {
@@ -215,14 +279,7 @@ impl Client {
 
     /// Every address to try, the likeliest first.
     fn addresses(&self, known: &Known) -> Vec<String> {
-        let all = known.preferred.iter().chain(&self.0.config.brokers).chain(&known.learned);
-        let mut addresses: Vec<String> = Vec::new();
-        for address in all {
-            if !addresses.contains(address) {
-                addresses.push(address.clone());
-            }
-        }
-        addresses
+        known.in_order(&self.0.config.brokers)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -232,4 +289,29 @@ impl Client {
 
 fn is_late(error: &Error) -> bool {
     error.kind() == ErrorKind::TimedOut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(known: &Known) -> Vec<String> {
+        known.in_order(&["a".to_owned(), "b".to_owned()])
+    }
+
+    #[test]
+    fn who_is_doubted_is_asked_last_until_it_answers() {
+        let mut known = Known { learned: vec!["b".to_owned(), "c".to_owned()], ..Known::default() };
+        known.answered("c");
+        assert_eq!(names(&known), ["c", "a", "b"]);
+        known.doubt("c");
+        assert_eq!(names(&known), ["a", "b", "c"]);
+        known.doubt("a");
+        known.doubt("b");
+        assert_eq!(names(&known), ["c", "a", "b"], "of those in doubt the one longest so comes first");
+        known.answered("a");
+        assert_eq!(names(&known), ["a", "c", "b"]);
+        known.doubt("gone");
+        assert!(!names(&known).contains(&"gone".to_owned()), "an address that nobody names any more");
+    }
 }

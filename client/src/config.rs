@@ -36,9 +36,15 @@ pub const CREDIT_BYTES_MIN: usize = 64 * 1024;
 /// What one compressed batch may inflate to.
 pub const INFLATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a fetch stream may be idle before the broker sends a heartbeat.
-pub const FETCH_HEARTBEAT: Duration = Duration::from_secs(2);
+pub const FETCH_HEARTBEAT: Duration = Duration::from_millis(500);
 /// A fetch stream that brought nothing for so many heartbeats is dead.
-pub const FETCH_SILENT_HEARTBEATS: u32 = 5;
+pub const FETCH_SILENT_HEARTBEATS: u32 = 3;
+/// A produce stream that answers nothing for so long is doubted: another broker is asked who leads, and where that is
+/// not the silent one any more, the stream is given up. Nobody gets a reset from a machine that is cut off.
+pub const PRODUCE_SILENCE_MAX: Duration = Duration::from_millis(500);
+/// A broker that is silent for so long to a question that any broker answers from memory is passed by; the next
+/// round over all of them has twice the patience.
+pub const METADATA_PATIENCE: Duration = Duration::from_millis(500);
 /// The first wait before a retry; it doubles up to [`BACKOFF_MAX`].
 pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// The longest wait before a retry.

@@ -7,6 +7,7 @@ mod answers;
 mod brokers;
 mod dispatch;
 mod shared;
+mod silence;
 mod stream;
 mod task;
 

@@ -55,7 +55,7 @@ impl Task {
 
     fn on_result(&mut self, stream: StreamId, result: wire::ProduceSendResult) -> Result<(), Error> {
         let link = self.brokers.link(stream);
-        let Some((place, number)) = link.and_then(|link| link.answered(result.sequence)) else {
+        let Some((place, number)) = link.and_then(|link| link.answered(result.sequence, clock::now())) else {
             // With `acks=none` the batch is done with when an error comes.
             if self.shared.config.acks == crate::Acks::None {
                 self.refresh.wanted = true;
@@ -123,6 +123,7 @@ impl Task {
             self.fail_places(&error, |task, place| task.shared.lock().batcher.topic(place).name == name);
         }
         self.shared.topics_changed();
+        self.leave_silent(now);
     }
 
     /// Takes a producer id in; where none is to be had for good, what waits for one fails.

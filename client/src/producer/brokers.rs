@@ -94,6 +94,17 @@ impl Brokers {
         self.links.get_mut(&id)
     }
 
+    /// Streams whose brokers owe an answer and have been silent for long, with their addresses.
+    pub(super) fn silent(&self, now: Instant) -> Vec<(StreamId, Arc<str>)> {
+        let silent = self.links.iter().filter(|(_, link)| link.is_silent(now));
+        silent.map(|(id, link)| (*id, link.address.clone())).collect()
+    }
+
+    /// When the silence of a stream is to be looked into next.
+    pub(super) fn doubt_at(&self) -> Option<Instant> {
+        self.links.values().filter_map(Link::doubt_at).min()
+    }
+
     /// All streams.
     pub(super) fn links(&mut self) -> impl Iterator<Item = &mut Link> {
         self.links.values_mut()

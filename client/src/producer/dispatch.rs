@@ -76,7 +76,7 @@ impl Task {
         let Some(lane) = self.lanes.get_mut(&place) else { return false };
         let Some(link) = self.brokers.link(stream) else { return false };
         if let Some(batch) = lane.next_to_send(now) {
-            if !link.has_room(batch.bytes.len()) || !link.send(topic.reference(), place, batch) {
+            if !link.has_room(batch.bytes.len()) || !link.send(topic.reference(), place, batch, now) {
                 return false;
             }
             let number = batch.number;

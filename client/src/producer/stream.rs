@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use caudal_proto::v1 as wire;
 use caudal_proto::v1::produce_service_client::ProduceServiceClient;
@@ -11,7 +12,7 @@ use wire::produce_stream_request::Message;
 use wire::produce_stream_response::Message as Answer;
 
 use crate::batcher::Place;
-use crate::config::{Acks, ClientConfig, GRPC_MESSAGE_BYTES_MAX, STREAM_QUEUE_BATCHES};
+use crate::config::{Acks, ClientConfig, GRPC_MESSAGE_BYTES_MAX, PRODUCE_SILENCE_MAX, STREAM_QUEUE_BATCHES};
 use crate::connection;
 use crate::error::{Error, ErrorKind};
 use crate::lane::Batch;
@@ -38,6 +39,10 @@ pub(super) struct Link {
     window: u64,
     /// Batches without an answer, by their number on this stream.
     unanswered: BTreeMap<u64, (Place, u64)>,
+    /// Since when an answer is waited for: the newest answer, or the first batch after it.
+    waits_since: Option<Instant>,
+    /// When others were asked whether its broker still leads.
+    doubted_at: Option<Instant>,
 }
 
 /// Opens a stream to a broker and waits for its first word.
@@ -79,6 +84,8 @@ pub(super) async fn open(
         next_sequence: 1,
         window: opened.window_bytes,
         unanswered: BTreeMap::new(),
+        waits_since: None,
+        doubted_at: None,
     };
     Ok(Opened { link, answers, shards: opened.shards })
 }
@@ -90,7 +97,7 @@ impl Link {
     }
 
     /// Queues a batch. Returns whether the stream took it; else it is broken and will say so.
-    pub(super) fn send(&mut self, topic: wire::TopicRef, place: Place, batch: &Batch) -> bool {
+    pub(super) fn send(&mut self, topic: wire::TopicRef, place: Place, batch: &Batch, now: Instant) -> bool {
         let sequence = self.next_sequence;
         let send = wire::ProduceSend {
             sequence,
@@ -105,6 +112,7 @@ impl Link {
         self.next_sequence += 1;
         self.window = self.window.saturating_sub(batch.bytes.len() as u64);
         self.unanswered.insert(sequence, (place, batch.number));
+        self.waits_since.get_or_insert(now);
         true
     }
 
@@ -114,8 +122,27 @@ impl Link {
     }
 
     /// Which batch an answer is about.
-    pub(super) fn answered(&mut self, sequence: u64) -> Option<(Place, u64)> {
-        self.unanswered.remove(&sequence)
+    pub(super) fn answered(&mut self, sequence: u64, now: Instant) -> Option<(Place, u64)> {
+        let batch = self.unanswered.remove(&sequence);
+        self.waits_since = (!self.unanswered.is_empty()).then_some(now);
+        self.doubted_at = None;
+        batch
+    }
+
+    /// Whether its broker owes an answer and has been silent for long.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.waits_since.is_some_and(|since| since + PRODUCE_SILENCE_MAX <= now)
+    }
+
+    /// When its silence is to be looked into: once it has lasted, and again while it lasts.
+    pub(super) fn doubt_at(&self) -> Option<Instant> {
+        let since = self.waits_since?;
+        Some(self.doubted_at.unwrap_or(since) + PRODUCE_SILENCE_MAX)
+    }
+
+    /// Others are asked about it.
+    pub(super) fn doubted(&mut self, now: Instant) {
+        self.doubted_at = Some(now);
     }
 
     /// The batches the transport took since the last call, for streams without answers.
@@ -124,5 +151,54 @@ impl Link {
         let taken = self.queue.taken();
         let rest = self.unanswered.split_off(&taken.max(1));
         std::mem::replace(&mut self.unanswered, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::delivery::Outcome;
+
+    #[test]
+    fn a_stream_is_silent_while_its_broker_owes_an_answer_and_gives_none() {
+        let (queue, _requests) = outgoing::queue(STREAM_QUEUE_BATCHES, Arc::new(Notify::new()));
+        let mut link = Link {
+            address: Arc::from("a:1"),
+            shard: 0,
+            queue,
+            next_sequence: 1,
+            window: 1 << 20,
+            unanswered: BTreeMap::new(),
+            waits_since: None,
+            doubted_at: None,
+        };
+        let (begin, late) = (crate::clock::now(), PRODUCE_SILENCE_MAX);
+        assert!(!link.is_silent(begin + late) && link.doubt_at().is_none(), "it owes nothing");
+        let place = Place { topic: 0, partition: 0 };
+        let topic = || wire::TopicRef { topic: None };
+        let batch = Batch {
+            number: 0,
+            bytes: Bytes::from_static(b"x"),
+            count: 1,
+            outcome: Outcome::new("t".into(), 0),
+            weight: 1,
+            deadline: begin + late * 100,
+        };
+        assert!(link.send(topic(), place, &batch, begin));
+        assert!(link.send(topic(), place, &batch, begin + late / 2));
+        assert!(!link.is_silent(begin + late - Duration::from_millis(1)));
+        assert!(link.is_silent(begin + late), "the first batch counts");
+        assert_eq!(link.doubt_at(), Some(begin + late));
+        link.doubted(begin + late);
+        assert_eq!(link.doubt_at(), Some(begin + late * 2), "again while it lasts");
+        assert!(link.answered(1, begin + late * 2).is_some());
+        assert!(!link.is_silent(begin + late * 2), "it spoke");
+        assert_eq!(link.doubt_at(), Some(begin + late * 3), "the second batch is owed");
+        assert!(link.answered(2, begin + late * 2).is_some());
+        assert!(!link.is_silent(begin + late * 9) && link.doubt_at().is_none());
     }
 }

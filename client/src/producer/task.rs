@@ -103,12 +103,15 @@ impl Task {
         loop {
             let now = clock::now();
             let due = self.pass(now);
+            self.doubt_silent(now);
             self.ask(now);
             self.shared.finish(&mut self.done);
             if self.is_over() {
                 break;
             }
-            let asks = [self.refresh.wake_at(), self.identify.wake_at(), self.brokers.wake_at(now), due];
+            let doubt_at = self.doubt_at();
+            let asks =
+                [self.refresh.wake_at(), self.identify.wake_at(), self.brokers.wake_at(now), due, doubt_at];
             let wake_at = asks.into_iter().flatten().min().unwrap_or(now + IDLE);
             let shared = self.shared.clone();
             let drained = self.drained.clone();
