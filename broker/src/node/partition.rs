@@ -77,6 +77,8 @@ pub(super) struct Live {
     pub(super) commit_before: Index,
     /// The tick since which it leads, as far as the looks once a second tell.
     pub(super) led_since: Option<u64>,
+    /// A batch was refused since the last look, because the disk here is full.
+    pub(super) lacks_room: bool,
     /// What was last said of the partition to the others.
     pub(super) told: Option<peer::PartitionStatus>,
 }
@@ -192,6 +194,7 @@ impl Live {
             arriving: None,
             commit_before: Index(0),
             led_since: None,
+            lacks_room: false,
             told: None,
         })
     }

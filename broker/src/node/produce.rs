@@ -65,6 +65,7 @@ impl Node {
             return Ok(Some(place.receipt(voters, synced, Vec::new())));
         }
         if !room {
+            live.lacks_room = true;
             return Err(Refusal::DiskFull { bytes });
         }
         let header = batch.header;

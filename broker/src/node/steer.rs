@@ -27,6 +27,7 @@ impl Node {
                 continue;
             }
             let since = *live.led_since.get_or_insert(self.ticks);
+            let lacks_room = std::mem::take(&mut live.lacks_room);
             live.replica.probe_snapshots();
             live.replica.leave_joint();
             let followers = live.replica.followers();
@@ -45,7 +46,7 @@ impl Node {
                 live.replica.propose_change(&change);
             } else if live.replica.is_changing() {
                 // Who takes over now might be the one that is on its way out.
-            } else if self.unfit.contains(&standing.own_node())
+            } else if (lacks_room || self.unfit.contains(&standing.own_node()))
                 && let Some(next) = standing.successor(live)
             {
                 live.replica.transfer_to(next);
