@@ -125,6 +125,17 @@ pub(crate) fn rounds(default: u64) -> u64 {
     std::env::var("CAUDAL_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
+/// The same for rounds in which brokers stand still: `CAUDAL_PAUSE_ROUNDS`.
+pub(crate) fn pauses(default: u64) -> u64 {
+    std::env::var("CAUDAL_PAUSE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
+/// How long a broker stands still, in milliseconds: some moments, where not `CAUDAL_PAUSE_SECONDS` says so.
+pub(crate) fn standstill(random: &mut u64) -> u64 {
+    let asked = std::env::var("CAUDAL_PAUSE_SECONDS").ok().and_then(|n| n.parse::<u64>().ok());
+    asked.map_or_else(|| 1000 + next(random) % 2000, |seconds| seconds * 1000)
+}
+
 /// Waits until more is acknowledged than before: a fault under no load would prove nothing.
 pub(crate) fn more_acked(writers: &mut [Writer], more: u64) {
     let acked =

@@ -17,6 +17,7 @@ import time
 
 import clients
 import image
+import lifeline
 
 PARTITIONS = 3
 IMAGE, BACKED = 512, 16  # MiB
@@ -73,4 +74,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    lifeline.main(main)

@@ -21,6 +21,7 @@ import time
 
 import clients
 import image
+import lifeline
 
 PARTITIONS = 3
 KINDS = ("load", "reborn", "load", "starting")
@@ -77,17 +78,11 @@ def control(binary, checker, folder):
             rounds(binary, disk, history, folder, CONTROL_ROUNDS, clients.WITHOUT_SYNC)
         except clients.Broken as broken:
             # It cannot even start, or has no topic any more.
-            if history_has_acks(history):
+            if history.has_acks():
                 return True, f"it does not come back: {str(broken).splitlines()[0]}"
             raise
     code, said = history.check(checker)
     return code == 1 and "Lost {" in said, said
-
-
-def history_has_acks(history):
-    history.file.flush()
-    with open(history.path, "rb") as file:
-        return any(line.startswith(b"ack\t") for line in file)
 
 
 def main():
@@ -115,4 +110,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    lifeline.main(main)

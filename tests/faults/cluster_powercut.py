@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Cuts the power of one, two and all three brokers of a cluster under load: nothing acknowledged or read may be lost.
+
+usage: cluster_powercut.py CAUDAL CHECK_HISTORY [ROUNDS] [SEED]
+
+Each broker's folder lies on an ext4 of its own, which is shut down under it as in powercut.py. Producers live through
+all rounds and are not told. With one broker down the other two must go on; with more down they must after the power is
+back. Then the same with brokers whose syncs do nothing, all three cut at once: those must lose records, else the cuts
+were none and the run is rejected.
+"""
+
+import contextlib
+import os
+import random
+import sys
+import tempfile
+import time
+
+import clients
+import image
+import lifeline
+from cluster import Cluster, loopback_settings
+
+PARTITIONS = 3
+# How many brokers lose power in a round.
+DOWN = (1, 2, 3)
+CONTROL_ROUNDS = 4
+SMALL_SEGMENTS = ("-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536")
+
+
+@contextlib.contextmanager
+def three(binary, folder, wrap=()):
+    """A cluster that has not started, and the disks of its brokers."""
+    with contextlib.ExitStack() as disks:
+        images = [disks.enter_context(image.Image(512)) for _ in range(3)]
+        brokers = []
+        for number, (disk, settings) in enumerate(zip(images, loopback_settings(3)), 1):
+            data, log = os.path.join(disk.mount, "data"), os.path.join(folder, f"broker{number}.log")
+            brokers.append(clients.Broker(binary, data, log, wrap, settings))
+        cluster = Cluster(brokers)
+        try:
+            yield cluster, images
+        finally:
+            cluster.close()
+
+
+def cut(victims):
+    """The power of some brokers goes, at once; it is on again when this returns."""
+    for _, disk in victims:
+        disk.cut_power()
+    for broker, _ in victims:
+        broker.kill()
+
+
+def power_on(cluster, victims):
+    for _, disk in victims:
+        disk.power_on()
+    cluster.start([broker for broker, _ in victims])
+
+
+def rounds(cluster, disks, history, count):
+    cluster.start()
+    cluster.create_topic(PARTITIONS, *SMALL_SEGMENTS)
+    producers = clients.load(cluster, history, PARTITIONS)
+    try:
+        for number in range(count):
+            clients.wait_for_more_acks(cluster, producers, 50)
+            time.sleep(random.uniform(0.0, 1.0))
+            down = DOWN[number % len(DOWN)]
+            victims = random.sample(list(zip(cluster.brokers, disks)), down)
+            before = sum(producer.acked for producer in producers)
+            cut(victims)
+            if down == 1:
+                clients.wait_for_more_acks(cluster, producers, 50)
+            power_on(cluster, victims)
+            clients.wait_for_more_acks(cluster, producers, 50)
+            read = clients.scan(cluster, history)
+            nodes = ", ".join(str(broker.node) for broker, _ in victims)
+            print(f"round {number + 1}/{count}: {before} acknowledged, power of {nodes} cut, {read} read", flush=True)
+            cluster.wait_until_well()
+        codes = [producer.finish() for producer in producers]
+        if any(codes):
+            raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
+        print(f"at the end: {clients.scan(cluster, history)} read")
+        cluster.stop()
+    finally:
+        for producer in producers:
+            producer.kill()
+    return sum(producer.acked for producer in producers)
+
+
+def without_syncs(cluster, disks, history):
+    cluster.start()
+    cluster.create_topic(PARTITIONS, *SMALL_SEGMENTS)
+    for disk in disks:
+        disk.sync()  # so that there is something to lose from
+    for _ in range(CONTROL_ROUNDS):
+        producers = clients.load(cluster, history, PARTITIONS)
+        clients.wait_for_more_acks(cluster, producers, 200)
+        everyone = list(zip(cluster.brokers, disks))
+        cut(everyone)
+        for producer in producers:
+            producer.kill()
+        power_on(cluster, everyone)
+        clients.scan(cluster, history)
+
+
+def control(binary, checker, folder):
+    """Whether brokers without sync lose something, and how that showed."""
+    history = clients.History(os.path.join(folder, "control"))
+    with three(binary, folder, clients.WITHOUT_SYNC) as (cluster, disks):
+        try:
+            without_syncs(cluster, disks, history)
+        except clients.Broken as broken:
+            # They cannot even start, or agree on nothing any more.
+            if history.has_acks():
+                return True, f"they do not come back: {str(broken).splitlines()[0]}"
+            raise
+    code, said = history.check(checker)
+    return code == 1 and "Lost {" in said, said
+
+
+def main():
+    binary, checker = (os.path.abspath(path) for path in sys.argv[1:3])
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else 2 * len(DOWN)
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
+    why = image.unusable()
+    if why:
+        sys.exit(f"cluster_powercut: {why}")
+    print(f"cluster_powercut: {count} rounds, seed {seed}")
+    random.seed(seed)
+    with tempfile.TemporaryDirectory(prefix="caudal-cluster-powercut-") as folder:
+        history = clients.History(os.path.join(folder, "history"))
+        with three(binary, folder) as (cluster, disks):
+            acked = rounds(cluster, disks, history, count)
+        code, said = history.check(checker)
+        print(said)
+        if code != 0:
+            sys.exit(f"FAILED: the brokers broke their word (seed {seed})")
+        lost, how = control(binary, checker, folder)
+        print("the same without sync:", *how.splitlines()[:3], sep="\n")
+        if not lost:
+            sys.exit("REJECTED: brokers without sync lost nothing, so these cuts prove nothing")
+    print(f"cluster_powercut: {count} rounds, {acked} records acknowledged, none lost")
+
+
+if __name__ == "__main__":
+    lifeline.main(main)
