@@ -32,6 +32,7 @@ impl Broker {
         let began = clock::now();
         let mut child = Command::new(caudal)
             .args(["serve", "--set", "grpc.listen=127.0.0.1:0", "--set", "peer.listen=127.0.0.1:0"])
+            .args(["--set", "http.listen=127.0.0.1:0"])
             .arg("--data-dir")
             .arg(data)
             .stdin(Stdio::null())

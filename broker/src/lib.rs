@@ -7,10 +7,11 @@
 //! * [`mod@log`] holds bytes;
 //! * [`state`]: meaning; [`consensus`]: agreement;
 //! * [`node`]: the machine;
-//! * [`runtime`]: the shell; `rpc`: the door.
+//! * [`runtime`]: the shell; [`rpc`]: the door; [`http`]: the window beside it.
 
 pub mod config;
 pub mod consensus;
+pub mod http;
 pub mod ids;
 pub mod limits;
 pub mod log;

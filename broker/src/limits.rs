@@ -297,6 +297,9 @@ pub const SHARDS_MAX: u32 = 1024;
 /// Bytes of applied entries that a leader keeps in memory for each partition, for followers that are a little behind.
 pub const RECENT_ENTRIES_BYTES: usize = 2 * 1024 * 1024;
 
+/// Steps of elections that are kept for the log until somebody asks.
+pub const ELECTION_NEWS_MAX: usize = 64 * 1024;
+
 /// Ticks that a replica lives through in one of the shard's while its leader's broker does not answer.
 pub const FAST_TICKS: usize = 4;
 
@@ -336,3 +339,24 @@ pub const FORWARD_CONNECT_MS: u64 = 1_000;
 
 /// How long a request that was sent on may take: its sender gives up before.
 pub const FORWARD_MS: u64 = 30_000;
+
+/// Connections to the HTTP listener. The oldest is closed for the next one: a scrape takes milliseconds.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// The head of one HTTP request, in bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// Header lines of one HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// How long the head of an HTTP request may take to come.
+pub const HTTP_HEAD_MS: u64 = 5_000;
+
+/// How long an HTTP connection may last: one request, and its answer.
+pub const HTTP_CONNECTION_MS: u64 = 30_000;
+
+/// Metrics pages that are in memory at a time, being made or being sent: one has about 100 bytes for each series.
+pub const HTTP_PAGES_MAX: usize = 4;
+
+/// How long a shard, or the disk, is waited for when a metrics page is made; then the page goes without what it knows.
+pub const HTTP_WAIT_MS: u64 = 2_000;

@@ -20,13 +20,15 @@ use tonic_health::server::HealthReporter;
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::http::{HttpThread, Shown};
 use crate::ids::PartitionId;
 use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, Home, MetaLog, meta};
 use crate::node::Identity;
-use crate::rpc::{About, SERVICES};
+use crate::rpc::{self, About, SERVICES};
 use crate::runtime::clock::Clock;
 use crate::runtime::life::{Life, Phase};
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::meters::Meters;
 use crate::runtime::peers::{PeerThread, Questions, Transport};
 use crate::runtime::readers::Readers;
 use crate::runtime::views::Views;
@@ -43,7 +45,7 @@ pub struct Ready {
     pub grpc: String,
     /// The peer listener, with the real port.
     pub peer: String,
-    /// The HTTP listener; `off` while there is nothing to read on it.
+    /// The HTTP listener, with the real port.
     pub http: String,
     /// The broker's number in its cluster.
     pub node: i32,
@@ -101,9 +103,15 @@ pub fn run(
         listener::listen(config.grpc_listen, shards).map_err(bind("grpc.listen", config.grpc_listen))?;
     let (peer, peer_listener) =
         listener::listen_alone(config.peer_listen).map_err(bind("peer.listen", config.peer_listen))?;
+    let (http, http_listener) =
+        listener::listen_alone(config.http_listen).map_err(bind("http.listen", config.http_listen))?;
     let waiting =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     let clock = Clock::start();
+    let life = Arc::<Life>::default();
+    let meters = Arc::new(Meters::new(shards, rpc::METHODS));
+    let shown = Arc::new(Shown::new(Arc::clone(&life), Arc::clone(&meters), clock));
+    let window = HttpThread::start(http_listener, Arc::clone(&shown)).map_err(ServeError::Thread)?;
     let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
     let uuid = folder.identity().node_uuid;
     let transport = peers::transport(&config, uuid, peer, Arc::clone(&mailboxes), clock);
@@ -114,7 +122,7 @@ pub fn run(
     let address = config.grpc_address(grpc);
     let formed = waiting.block_on(async {
         tokio::select! {
-            home = find_home(&config, &folder, &transport, &address) => home.map(Some),
+            home = find_home(&config, &folder, &transport, &address, &life) => home.map(Some),
             () = &mut shutdown => Ok(None),
         }
     });
@@ -129,13 +137,15 @@ pub fn run(
     folder.settle(&home)?;
     desk.settled(&home);
     transport.set_membership(peers::membership(&home, transport.directory().me()));
+    life.wait_for("logs are being recovered".to_owned());
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
     let meta = MetaLog::open(Arc::clone(&fs), folder.root())?;
     let recovered = recovery::open_logs(&fs, folder.root(), &meta, shards).map_err(ServeError::Thread)?;
     let broker = Broker {
         about: Arc::new(About { cluster: home.cluster_id.to_string(), address: address.clone() }),
         identity: peers::identity(&home, transport.directory().me(), address, config.node_rack.clone()),
-        life: Arc::default(),
+        life,
+        meters,
         views: Arc::new(Views::new(shards)),
         readers: Readers::start().map_err(ServeError::Thread)?,
         clock,
@@ -149,9 +159,13 @@ pub fn run(
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     waiting.block_on(set_health(&health, ServingStatus::NotServing));
-    let threads = Shards::start(&broker, meta, recovered, (grpc_listeners, others), &health_service)?;
-    waiting.block_on(broker.serve((grpc, peer), &health, &mut shutdown, on_ready));
+    let threads = Shards::start(&broker, meta, recovered, (grpc_listeners, others), &health_service, &shown)?;
+    broker.life.wait_for("partitions are being opened".to_owned());
+    waiting.block_on(broker.serve((grpc, peer, http), &health, &mut shutdown, on_ready));
     threads.join();
+    if window.stop().is_err() {
+        tracing::error!("the HTTP thread panicked; this is a bug");
+    }
     match broker.life.take_failure() {
         Some(fatal) => Err(ServeError::Disk(fatal)),
         None => {
@@ -168,6 +182,7 @@ async fn find_home(
     folder: &Folder,
     transport: &Transport,
     grpc_address: &str,
+    life: &Arc<Life>,
 ) -> Result<Home, Unformed> {
     let directory = transport.directory();
     let me = directory.me();
@@ -183,7 +198,8 @@ async fn find_home(
         return Ok(formation::alone(me.uuid, me.peer_address.clone()));
     }
     let join = peers::introduction(me, grpc_address.to_owned(), config.node_rack.as_deref());
-    Seeker { directory: Arc::clone(directory), seeds: config.cluster_seeds.clone(), join }.find().await
+    let (directory, seeds) = (Arc::clone(directory), config.cluster_seeds.clone());
+    Seeker { directory, seeds, join, life: Arc::clone(life) }.find().await
 }
 
 fn shard_count(config: &Config) -> u32 {
@@ -205,6 +221,7 @@ struct Broker {
     fs: Arc<dyn Fs>,
     about: Arc<About>,
     life: Arc<Life>,
+    meters: Arc<Meters>,
     views: Arc<Views>,
     readers: Readers,
     clock: Clock,
@@ -220,7 +237,7 @@ impl Broker {
     /// Until the broker is to stop: by `shutdown`, or by a failure.
     async fn serve(
         &self,
-        (grpc, peer): (SocketAddr, SocketAddr),
+        (grpc, peer, http): (SocketAddr, SocketAddr, SocketAddr),
         health: &HealthReporter,
         shutdown: impl Future<Output = ()>,
         on_ready: impl FnOnce(Ready),
@@ -236,8 +253,8 @@ impl Broker {
             self.life.serve();
             let node = self.views.node().map_or(0, |node| node.0);
             let cluster = self.about.cluster.clone();
-            tracing::info!(%grpc, %peer, node, %cluster, shards = self.views.shards, "ready");
-            let (grpc, peer, http) = (grpc.to_string(), peer.to_string(), "off".to_owned());
+            tracing::info!(%grpc, %peer, %http, node, %cluster, shards = self.views.shards, "ready");
+            let (grpc, peer, http) = (grpc.to_string(), peer.to_string(), http.to_string());
             on_ready(Ready { grpc, peer, http, node, cluster });
             tokio::select! {
                 () = shutdown => {}

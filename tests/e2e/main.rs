@@ -13,6 +13,7 @@ mod fetch;
 mod first_minute;
 mod formation;
 mod hostile;
+mod http;
 mod idempotence;
 mod kill;
 mod load;

@@ -57,6 +57,11 @@ const ROOMS: &[Room] = &[
         uses: &["ids", "limits", "refusal", "config", "log", "state", "node", "runtime"],
         never: &["raft", "protobuf", "std::fs"],
     },
+    Room {
+        name: "http",
+        uses: &["ids", "limits", "node", "runtime"],
+        never: &["tonic", "raft", "protobuf", "std::fs"],
+    },
 ];
 
 /// Names of rooms that a path can lead to, with those that lie outside the table: `config`, `server`.
@@ -72,6 +77,7 @@ const NAMES: &[&str] = &[
     "node",
     "runtime",
     "rpc",
+    "http",
     "server",
 ];
 
@@ -166,6 +172,8 @@ fn the_table_can_be_broken() {
     assert_eq!(broken("broker/src/node/a.rs", "use std::time::Instant; async fn f() {}"), 2);
     assert_eq!(broken("broker/src/state/a.rs", "use std::collections::HashMap;"), 1);
     assert_eq!(broken("broker/src/ids.rs", "use crate::log::Log;"), 1);
+    assert_eq!(broken("broker/src/http/a.rs", "use crate::rpc::Door;"), 1);
+    assert_eq!(broken("broker/src/runtime/a.rs", "use crate::http::Shown;"), 1);
 }
 
 #[test]

@@ -89,7 +89,8 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text,
         default: Some("127.0.0.1:7173"),
         example: "",
-        doc: "Where metrics are read: IP:PORT. Checked, and not used yet.",
+        doc: "Where operators look: IP:PORT. /metrics is for Prometheus, /healthz says whether the process lives, /readyz \
+              whether it takes requests.",
         set: |config, text| listen(text).map(|address| config.http_listen = address),
     },
     Key {

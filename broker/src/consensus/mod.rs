@@ -26,12 +26,14 @@ mod lead;
 mod places;
 mod recent;
 mod replica;
+mod role;
 mod store;
 mod terms;
 mod wire;
 
 pub use lead::{Change, Follower};
 pub use replica::{Jump, Proposal, Ready, Replica};
+pub use role::Role;
 pub use store::Boot;
 pub use wire::{APPEND, SNAPSHOT, voters_from_peer, voters_to_peer};
 

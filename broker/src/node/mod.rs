@@ -15,8 +15,10 @@
 //! * A batch is answered when it is as durable as its `acks` promise, and a duplicate not before its original.
 //! * A panic in one partition fails that partition's waiters and nothing else; it is opened again once.
 
+mod census;
 mod cluster;
 mod control;
+mod elections;
 mod event;
 mod partition;
 mod peers;
@@ -29,8 +31,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+pub use census::{Census, Lag, Led};
 use control::Control;
 pub use control::Probe;
+use elections::Chronicle;
+pub use elections::{Cause, Election, Elections, Step};
 pub use event::{
     Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, Published, Receipt, Reply, Seats, ShardMessage,
     Ticket,
@@ -138,6 +143,7 @@ pub struct Node {
     strangers: BTreeMap<NodeId, ReplicaId>,
     /// Whether there ever was another broker: one alone has nobody to tell.
     has_peers: bool,
+    chronicle: Chronicle,
 }
 
 impl Node {
@@ -158,6 +164,7 @@ impl Node {
             unfit: Arc::default(),
             strangers: BTreeMap::new(),
             has_peers: false,
+            chronicle: Chronicle::default(),
             options,
         };
         if node.control.is_some() {
@@ -409,6 +416,7 @@ impl Node {
         if id == PartitionId::CONTROL {
             self.publish_catalog();
         }
+        self.note_elections(id);
         self.publish(id);
         self.send(id, outgoing);
         self.tell_new_leader(id);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::elections::Part;
 use super::event::{Boot, Output, Published, Reply, Seats};
 use super::peers::producers_at;
 use super::produce::producer_frame;
@@ -81,6 +82,8 @@ pub(super) struct Live {
     pub(super) lacks_room: bool,
     /// What was last said of the partition to the others.
     pub(super) told: Option<peer::PartitionStatus>,
+    /// What was last seen of its part in elections.
+    pub(super) part: Part,
 }
 
 impl Partition {
@@ -196,6 +199,7 @@ impl Live {
             led_since: None,
             lacks_room: false,
             told: None,
+            part: Part::default(),
         })
     }
 

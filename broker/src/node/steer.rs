@@ -235,8 +235,15 @@ impl Standing<'_> {
 }
 
 impl Live {
-    /// What is said of the partition; `followers` are Raft's. Who has only begun to lead has not heard everybody yet, and
-    /// says of nobody that it is behind.
+    /// Tells who is not in step. Who has only begun to lead has not heard everybody yet, and says of nobody that it is
+    /// behind.
+    pub(super) fn behind(&self, ticks: u64) -> impl Fn(&Follower) -> bool {
+        let new = self.led_since.is_none_or(|since| ticks - since < SECOND_TICKS);
+        let commit = self.commit_before;
+        move |follower| !new && (!follower.active || follower.matched < commit)
+    }
+
+    /// What is said of the partition; `followers` are Raft's.
     fn status(
         &self,
         id: PartitionId,
@@ -244,12 +251,9 @@ impl Live {
         followers: &[Follower],
         ticks: u64,
     ) -> peer::PartitionStatus {
-        let new = self.led_since.is_none_or(|since| ticks - since < SECOND_TICKS);
-        let behind = followers
-            .iter()
-            .filter(|follower| !new && (!follower.active || follower.matched < self.commit_before))
-            .map(|follower| follower.replica.0)
-            .collect();
+        let is_behind = self.behind(ticks);
+        let behind = followers.iter().filter(|follower| is_behind(follower));
+        let behind = behind.map(|follower| follower.replica.0).collect();
         status(id, self, seats, behind, self.high_watermark())
     }
 }

@@ -11,7 +11,7 @@ const NOW: Now = Now { wall_ms: 1_000_000, mono_ms: 0 };
 fn view(max_message_bytes: usize) -> PartitionView {
     let id = PartitionId { topic: TopicId(uuid::Uuid::from_u128(7)), partition: 0 };
     let config = TopicConfig { max_message_bytes, ..TopicConfig::default() };
-    PartitionView::new(id, "t".into(), Arc::new(config), ShardId(0), 1)
+    PartitionView::new(id, "t".into(), Arc::new(config), Arc::default(), (ShardId(0), 1))
 }
 
 fn record(timestamp_ms: Option<i64>) -> v1::Record {

@@ -178,6 +178,9 @@ impl<'a> Poll<'a> {
             Ok(view) => standing(view),
             Err(_) => v1::FetchResult::default(),
         };
+        if let (Ok(view), Found::Batches(batches)) = (&item.view, &found) {
+            self.door.note_fetched(view, batches);
+        }
         match found {
             Found::Nothing => {}
             Found::Refused(refusal) => result.error = Some(partition_error(&refusal)),

@@ -298,6 +298,7 @@ impl Stream {
             }
             Ok(Ok(read)) if is_wanted => {
                 self.credit = self.credit.saturating_sub(i64::try_from(read.bytes).unwrap_or(i64::MAX));
+                self.door.note_fetched(&subscription.view, &read.batches);
                 let batches = subscription.batches(number, read.batches, read.next_offset);
                 self.tell(Told::Batches(batches));
             }

@@ -13,11 +13,14 @@ use tonic::codegen::http::{Request, Response};
 use tonic::server::NamedService;
 use tonic::transport::server::Connected;
 
+use super::counted;
 use super::incoming::{Incoming, Measured};
 use super::status::status;
 use crate::refusal::Refusal;
+use crate::runtime::clock::Clock;
 use crate::runtime::connections::{Closer, Connection};
-use crate::runtime::stalls::{Outstanding, Progress, Stalls};
+use crate::runtime::meters::ShardMeter;
+use crate::runtime::stalls::{Outstanding, Progress};
 
 /// What a request knows of its connection.
 #[derive(Debug, Clone)]
@@ -39,10 +42,12 @@ impl Connected for Connection {
 pub struct Guarded<S> {
     /// The service.
     pub service: S,
-    /// Where its responses and requests are watched.
-    pub stalls: Arc<Stalls>,
-    /// Where its requests are counted.
+    /// Where its responses and requests are watched and counted.
+    pub meter: Arc<ShardMeter>,
+    /// What its requests have sent in part.
     pub incoming: Arc<Incoming>,
+    /// For how long they take.
+    pub clock: Clock,
 }
 
 impl<S: NamedService> NamedService for Guarded<S> {
@@ -66,16 +71,23 @@ where
         let Some(client) = request.extensions().get::<Client>().cloned() else {
             return Box::pin(self.service.call(request));
         };
-        let Some(counted) = self.incoming.admit() else {
-            let refusal = Refusal::Throttled { limit: "the number of requests of one shard" };
-            return Box::pin(async move { Ok(status(&refusal).into_http()) });
+        let (meter, clock) = (Arc::clone(&self.meter), self.clock);
+        let (method, since) = (counted::method(request.uri().path()), clock.micros());
+        let Some(admitted) = self.incoming.admit() else {
+            let refused = status(&Refusal::Throttled { limit: "the number of requests of one shard" });
+            meter.requests.count(method, counted::outcome(Some(&refused)), None);
+            return Box::pin(async move { Ok(refused.into_http()) });
         };
-        let watch = || self.stalls.watch(Arc::clone(&client.outstanding), Arc::clone(&client.closer));
+        let watch = || self.meter.stalls.watch(Arc::clone(&client.outstanding), Arc::clone(&client.closer));
         let (sending, taking) = (watch(), watch());
         let response =
-            self.service.call(request.map(|body| Body::new(Measured::new(body, counted, sending))));
+            self.service.call(request.map(|body| Body::new(Measured::new(body, admitted, sending))));
         Box::pin(async move {
             let response = response.await?;
+            // Who fails before its first answer leaves its status beside the head that is made of it.
+            let outcome = counted::outcome(response.extensions().get::<tonic::Status>());
+            let micros = clock.micros() - since;
+            meter.requests.count(method, outcome, Some(micros).filter(|_| !counted::is_stream(method)));
             Ok(response.map(|body| Body::new(Watched { body, progress: taking })))
         })
     }

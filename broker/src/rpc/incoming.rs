@@ -17,16 +17,16 @@ use tonic::body::Body;
 use super::status::status;
 use crate::limits;
 use crate::refusal::Refusal;
+use crate::runtime::meters::ShardMeter;
 use crate::runtime::stalls::Progress;
 
 /// The bytes before a gRPC message: a flag, and the message's length.
 const PREFIX_BYTES: usize = 5;
 
 /// The requests of one shard, and what they have sent in part.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Incoming {
-    requests: AtomicUsize,
-    bytes: AtomicUsize,
+    meter: Arc<ShardMeter>,
 }
 
 /// One request of the shard, counted while it lives.
@@ -34,17 +34,30 @@ pub struct Incoming {
 pub struct Counted(Arc<Incoming>);
 
 impl Incoming {
+    /// Counted by the meter of the shard.
+    pub fn new(meter: Arc<ShardMeter>) -> Incoming {
+        Incoming { meter }
+    }
+
+    fn requests(&self) -> &AtomicUsize {
+        &self.meter.open_requests
+    }
+
+    fn bytes(&self) -> &AtomicUsize {
+        &self.meter.partial_bytes
+    }
+
     /// Counts a request, if there may be another one.
     pub fn admit(self: &Arc<Self>) -> Option<Counted> {
         let counted = Counted(Arc::clone(self));
-        let before = self.requests.fetch_add(1, Ordering::Relaxed);
+        let before = self.requests().fetch_add(1, Ordering::Relaxed);
         (before < limits::REQUESTS_PER_SHARD_MAX).then_some(counted)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.requests().fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -102,7 +115,7 @@ impl Measured {
     fn count(&mut self, data: &Bytes) -> bool {
         let before = self.framing.partial;
         self.framing.feed(data);
-        let bytes = &self.request.0.bytes;
+        let bytes = self.request.0.bytes();
         bytes.fetch_sub(before, Ordering::Relaxed);
         let others = bytes.fetch_add(self.framing.partial, Ordering::Relaxed);
         self.framing.partial == 0 || others + self.framing.partial <= limits::INCOMPLETE_BYTES_MAX
@@ -111,7 +124,7 @@ impl Measured {
 
 impl Drop for Measured {
     fn drop(&mut self) {
-        self.request.0.bytes.fetch_sub(self.framing.partial, Ordering::Relaxed);
+        self.request.0.bytes().fetch_sub(self.framing.partial, Ordering::Relaxed);
     }
 }
 
@@ -154,6 +167,10 @@ mod tests {
     use super::*;
     use crate::runtime::stalls::Stalls;
 
+    fn incoming() -> Arc<Incoming> {
+        Arc::new(Incoming::new(Arc::new(ShardMeter::new(&[]))))
+    }
+
     fn partial_after(pieces: &[&[u8]]) -> usize {
         let mut framing = Framing::default();
         pieces.iter().for_each(|piece| framing.feed(piece));
@@ -175,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_shard_takes_so_much_and_gives_it_back() {
-        let (incoming, stalls) = (Arc::<Incoming>::default(), Stalls::default());
+        let (incoming, stalls) = (incoming(), Stalls::default());
         let measured = || {
             let progress = stalls.watch(Arc::default(), Arc::default());
             Measured::new(Body::empty(), incoming.admit().unwrap(), progress)
@@ -192,13 +209,13 @@ mod tests {
         drop(first);
         assert!(second.count(&Bytes::from_static(&[0; 10])));
         drop(second);
-        assert_eq!(incoming.bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(incoming.requests.load(Ordering::Relaxed), 0);
+        assert_eq!(incoming.bytes().load(Ordering::Relaxed), 0);
+        assert_eq!(incoming.requests().load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn a_shard_has_so_many_requests() {
-        let incoming = Arc::<Incoming>::default();
+        let incoming = incoming();
         let all: Vec<_> = (0..limits::REQUESTS_PER_SHARD_MAX).map(|_| incoming.admit().unwrap()).collect();
         assert!(incoming.admit().is_none());
         drop(all);

@@ -10,6 +10,7 @@
 pub mod answers;
 pub mod cluster;
 pub mod convert;
+pub mod counted;
 pub mod describe;
 pub mod fetch;
 pub mod fetch_stream;
@@ -42,6 +43,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
+pub use self::counted::METHODS;
 use self::incoming::Incoming;
 use crate::ids::ShardId;
 use crate::limits;
@@ -50,8 +52,8 @@ use crate::runtime::clock::Clock;
 use crate::runtime::connections::Connection;
 use crate::runtime::handle::Handle;
 use crate::runtime::life::{Life, Phase};
+use crate::runtime::meters::ShardMeter;
 use crate::runtime::readers::Readers;
-use crate::runtime::stalls::Stalls;
 use crate::runtime::views::Views;
 
 /// What clients are told of this broker.
@@ -82,6 +84,8 @@ pub struct Door {
     pub about: Arc<About>,
     /// To brokers that decide what this one does not.
     pub channels: Arc<forward::Channels>,
+    /// What is counted.
+    pub meter: Arc<ShardMeter>,
 }
 
 impl Door {
@@ -114,10 +118,10 @@ pub async fn serve<H: Health>(
     connections: mpsc::Receiver<io::Result<Connection>>,
     health: HealthServer<H>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let stalls = Arc::new(Stalls::default());
-    let incoming = Arc::new(Incoming::default());
-    let sweep = Arc::clone(&stalls);
-    let sweeping = tokio::spawn(async move { sweep.run().await });
+    let (meter, clock) = (Arc::clone(&door.meter), door.clock);
+    let incoming = Arc::new(Incoming::new(Arc::clone(&meter)));
+    let sweep = Arc::clone(&meter);
+    let sweeping = tokio::spawn(async move { sweep.stalls.run().await });
     let life = Arc::clone(&door.life);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(caudal_proto::DESCRIPTORS)
@@ -129,8 +133,9 @@ pub async fn serve<H: Health>(
                 service: $server::new($service)
                     .max_decoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(limits::GRPC_MESSAGE_BYTES_MAX),
-                stalls: Arc::clone(&stalls),
+                meter: Arc::clone(&meter),
                 incoming: Arc::clone(&incoming),
+                clock,
             }
         };
     }

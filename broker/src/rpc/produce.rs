@@ -1,18 +1,22 @@
 //! `ProduceService`: batches in, receipts out.
 
+use std::sync::Arc;
+
 use caudal_proto::v1;
 use caudal_proto::v1::produce_service_client::ProduceServiceClient;
 use caudal_proto::v1::produce_service_server::ProduceService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answers::Answers;
+use super::counted::Ending;
 use super::forward::{answered, forwarded};
 use super::status::{partition_error, status};
 use super::{Door, convert, produce_stream};
 use crate::limits;
-use crate::node::{Acks, Receipt};
+use crate::node::{Acks, Batch, Receipt};
 use crate::refusal::Refusal;
 use crate::runtime::handle::Pending;
+use crate::runtime::partition_view::PartitionView;
 use crate::state::{Reply, Request as ControlRequest};
 
 /// The service, on one shard's connections.
@@ -36,16 +40,19 @@ impl ProduceService for Produce {
             begun.push(begin(&self.door, item, acks).await);
         }
         let mut results = Vec::new();
-        if acks != Acks::None {
-            for pending in begun {
-                let outcome = match pending {
-                    Ok(pending) => pending
-                        .outcome()
-                        .await
-                        .map_err(|refusal| convert::addressed(&self.door.views, refusal)),
-                    Err(refusal) => Err(refusal),
-                };
-                results.push(v1::ProduceResult { result: Some(result(outcome)) });
+        for Begun { view, bytes, records, pending } in begun {
+            let (ending, result) = match pending {
+                Ok(_) if acks == Acks::None => (Ending::taken(records), None),
+                Ok(pending) => {
+                    let outcome = pending.outcome().await;
+                    let outcome = outcome.map_err(|refusal| convert::addressed(&self.door.views, refusal));
+                    (Ending::of(&outcome), Some(result(outcome)))
+                }
+                Err(refusal) => (Ending::refused(&refusal), Some(result(Err(refusal)))),
+            };
+            self.door.note_batch(view.as_deref(), bytes, ending);
+            if acks != Acks::None {
+                results.push(v1::ProduceResult { result });
             }
         }
         Ok(Response::new(v1::ProduceResponse { results }))
@@ -80,8 +87,28 @@ impl ProduceService for Produce {
     }
 }
 
+/// One item on its way.
+struct Begun {
+    view: Option<Arc<PartitionView>>,
+    /// Of its batch, and its records; 0 where there is none.
+    bytes: u64,
+    records: u64,
+    pending: Result<Pending, Refusal>,
+}
+
 /// Hands one item to its partition's shard. All items of a request are on their way before the first is waited for.
-async fn begin(door: &Door, item: v1::ProduceItem, acks: Acks) -> Result<Pending, Refusal> {
+async fn begin(door: &Door, item: v1::ProduceItem, acks: Acks) -> Begun {
+    match batch_of(door, item) {
+        Ok((view, batch)) => {
+            let (bytes, records) = (batch.bytes.len() as u64, u64::try_from(batch.header.count).unwrap_or(0));
+            let pending = door.handle.produce(view.id, batch, acks).await;
+            Begun { view: Some(view), bytes, records, pending }
+        }
+        Err(refusal) => Begun { view: None, bytes: 0, records: 0, pending: Err(refusal) },
+    }
+}
+
+fn batch_of(door: &Door, item: v1::ProduceItem) -> Result<(Arc<PartitionView>, Batch), Refusal> {
     let view = convert::locate(&door.views, item.topic.as_ref(), item.partition)?;
     let now = door.clock.now();
     let bytes = match item.data {
@@ -90,7 +117,7 @@ async fn begin(door: &Door, item: v1::ProduceItem, acks: Acks) -> Result<Pending
         None => return Err(convert::invalid("data", "a batch or records are needed")),
     };
     let batch = convert::batch(&view, bytes, now)?;
-    door.handle.produce(view.id, batch, acks).await
+    Ok((view, batch))
 }
 
 fn result(outcome: Result<Receipt, Refusal>) -> v1::produce_result::Result {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::answers::Outlet;
+use super::counted::Ending;
 use super::in_order::InOrder;
 use super::status::{partition_error, status};
 use super::{Door, convert};
@@ -149,6 +150,7 @@ impl Stream {
             Ok(lane) => lane,
             Err(refusal) => {
                 self.give_back(bytes);
+                self.door.note_batch(None, bytes, Ending::refused(&refusal));
                 return self.tell_result(sequence, Err(refusal));
             }
         };
@@ -194,8 +196,10 @@ impl Stream {
 
     /// The outcome of a batch; it is told when those before it in its partition are.
     fn finish(&mut self, sent: Sent) -> Result<(), Status> {
-        let results = &mut self.lanes[sent.lane as usize].results;
+        let Lane { view, results } = &mut self.lanes[sent.lane as usize];
+        let ending = Ending::of(&sent.outcome);
         let Some(bytes) = results.set(sent.sequence, sent.outcome) else { return Ok(()) };
+        self.door.note_batch(Some(view), bytes, ending);
         self.in_flight -= 1;
         self.bytes_in_flight -= bytes;
         self.give_back(bytes);

@@ -77,6 +77,11 @@ fn classify(refusal: &Refusal) -> (Reason, Code, Advice) {
     }
 }
 
+/// The reason of a refusal.
+pub fn reason(refusal: &Refusal) -> Reason {
+    classify(refusal).0
+}
+
 fn of_batch(error: &batch::Error) -> Reason {
     match error {
         batch::Error::Magic { .. } => Reason::UnsupportedBatchFormat,

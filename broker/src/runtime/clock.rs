@@ -25,4 +25,10 @@ impl Clock {
         let mono_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         Now { wall_ms, mono_ms }
     }
+
+    /// Microseconds since the clock began: for measuring, never for deciding.
+    #[allow(clippy::disallowed_methods, reason = "this is the file that reads the time")]
+    pub fn micros(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
 }

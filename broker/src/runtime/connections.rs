@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Sleep, sleep};
 
 use super::life::{Life, Phase};
+use super::meters::ShardMeter;
 use super::stalls::Outstanding;
 use crate::limits;
 
@@ -71,7 +72,14 @@ pub struct Connection {
     handshake: Option<(usize, Pin<Box<Sleep>>)>,
     /// While the socket takes nothing: when that has lasted too long.
     stalled: Option<Pin<Box<Sleep>>>,
+    meter: Arc<ShardMeter>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.meter.connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Connection {
@@ -90,8 +98,15 @@ impl Connection {
         Arc::clone(&self.outstanding)
     }
 
-    fn new(io: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) -> io::Result<Connection> {
+    fn new(
+        io: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        meter: &Arc<ShardMeter>,
+    ) -> io::Result<Connection> {
         io.set_nodelay(true)?;
+        meter.connections.fetch_add(1, Ordering::Relaxed);
+        meter.accepted.fetch_add(1, Ordering::Relaxed);
         let overdue = Box::pin(sleep(Duration::from_millis(limits::HANDSHAKE_MS)));
         Ok(Connection {
             io,
@@ -100,6 +115,7 @@ impl Connection {
             outstanding: Arc::default(),
             handshake: Some((0, overdue)),
             stalled: None,
+            meter: Arc::clone(meter),
             _permit: permit,
         })
     }
@@ -124,6 +140,7 @@ impl Connection {
             .stalled
             .get_or_insert_with(|| Box::pin(sleep(Duration::from_millis(limits::STALLED_CONNECTION_MS))));
         if stalled.as_mut().poll(cx).is_ready() {
+            self.meter.stuck.fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")));
         }
         Poll::Pending
@@ -193,6 +210,7 @@ pub fn accept(
     listener: std::net::TcpListener,
     max: usize,
     life: Arc<Life>,
+    meter: Arc<ShardMeter>,
 ) -> io::Result<mpsc::Receiver<io::Result<Connection>>> {
     let listener = TcpListener::from_std(listener)?;
     let room = Arc::new(Semaphore::new(max));
@@ -201,7 +219,7 @@ pub fn accept(
         life.reached(Phase::Serving).await;
         tokio::select! {
             () = life.reached(Phase::Stopping) => {}
-            () = accept_all(&listener, &room, &accepted) => {}
+            () = accept_all(&listener, &room, &accepted, &meter) => {}
         }
     });
     Ok(connections)
@@ -211,11 +229,12 @@ async fn accept_all(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
     accepted: &mpsc::Sender<io::Result<Connection>>,
+    meter: &Arc<ShardMeter>,
 ) {
     loop {
         let Ok(permit) = Arc::clone(room).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((io, peer)) => match Connection::new(io, peer, permit) {
+            Ok((io, peer)) => match Connection::new(io, peer, permit, meter) {
                 Ok(connection) => drop(tokio::spawn(hand_over(connection, accepted.clone()))),
                 Err(error) => tracing::debug!(%peer, "a connection ended while it was accepted: {error}"),
             },

@@ -9,7 +9,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
+use super::clock::Clock;
 use super::life::Life;
+use super::meters::Meters;
 use crate::ids::ShardId;
 use crate::log::{Disk, Round, RoundDone};
 
@@ -26,7 +28,7 @@ impl Rounds {
 
 /// Starts the disk thread. It ends when every [`Rounds`] is dropped, or with the first failure.
 ///
-/// `done` has one sender for each shard, in order, with room for one completion.
+/// `done` has one sender for each shard, in order, with room for one completion. How long rounds take goes to the meters.
 ///
 /// # Errors
 /// The thread cannot be started.
@@ -34,11 +36,12 @@ pub fn start(
     disk: Disk,
     done: Vec<mpsc::Sender<RoundDone>>,
     life: Arc<Life>,
+    (meters, clock): (Arc<Meters>, Clock),
 ) -> io::Result<(Rounds, JoinHandle<()>)> {
     let (rounds, waiting) = sync_channel(done.len().max(1));
     let thread = std::thread::Builder::new()
         .name("disk".to_owned())
-        .spawn(move || serve(disk, &waiting, &done, &life))?;
+        .spawn(move || serve(disk, &waiting, &done, &life, (&meters, clock)))?;
     Ok((Rounds(rounds), thread))
 }
 
@@ -47,6 +50,7 @@ fn serve(
     waiting: &Receiver<(ShardId, Round)>,
     done: &[mpsc::Sender<RoundDone>],
     life: &Life,
+    (meters, clock): (&Meters, Clock),
 ) {
     if let Err(fatal) = disk.sweep() {
         return life.fail(fatal);
@@ -57,8 +61,10 @@ fn serve(
             shards.push(shard);
             rounds.push(round);
         }
+        let begun = clock.micros();
         match disk.run(rounds) {
             Ok(results) => {
+                meters.rounds.observe(clock.micros() - begun);
                 for (shard, result) in shards.into_iter().zip(results) {
                     // A shard that has ended waits for nothing.
                     let _ = done[shard.0 as usize].try_send(result);

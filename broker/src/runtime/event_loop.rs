@@ -24,6 +24,7 @@ use super::disk::Rounds;
 use super::handle::Call;
 use super::life::Life;
 use super::mailbox::{Mail, Mailbox};
+use super::meters::ShardMeter;
 use super::partition_view::PartitionView;
 use super::peers::{Contact, PeerEvent, Peers, Transport, Undelivered};
 use super::readers::Readers;
@@ -33,7 +34,7 @@ use super::views::Views;
 use crate::ids::{NodeId, PartitionId, ShardId};
 use crate::limits;
 use crate::log::{Fatal, RoundDone};
-use crate::node::{Input, Now, Published};
+use crate::node::{Acks, Input, Now, Published};
 use crate::state::{Catalog, TopicConfig};
 
 /// What a loop works with.
@@ -62,6 +63,8 @@ pub struct Parts {
     pub life: Arc<Life>,
     /// The time.
     pub clock: Clock,
+    /// What is counted.
+    pub meter: Arc<ShardMeter>,
 }
 
 /// One shard's loop.
@@ -71,6 +74,8 @@ pub struct EventLoop {
     own: BTreeMap<PartitionId, Arc<PartitionView>>,
     outgoing: Vec<Vec<Mail>>,
     calls: Vec<Call>,
+    /// When the pass began, in microseconds.
+    pass_micros: u64,
     ticked: bool,
     stopping: bool,
 }
@@ -85,6 +90,7 @@ impl EventLoop {
             own: BTreeMap::new(),
             outgoing,
             calls: Vec::new(),
+            pass_micros: 0,
             ticked: false,
             stopping: false,
         }
@@ -153,6 +159,7 @@ impl EventLoop {
     /// answered.
     fn pass(&mut self, done: Option<RoundDone>) -> Result<bool, Fatal> {
         let now = self.parts.clock.now();
+        self.pass_micros = self.parts.clock.micros();
         if let Some(done) = done {
             self.parts.shard.round_done(now, done)?;
         }
@@ -171,8 +178,9 @@ impl EventLoop {
         }
         let mut calls = std::mem::take(&mut self.calls);
         for call in calls.drain(..) {
-            let input = self.input(call);
-            self.parts.shard.handle(now, input);
+            if let Some(input) = self.input(call) {
+                self.parts.shard.handle(now, input);
+            }
         }
         self.calls = calls;
         self.parts.shard.flush(now)?;
@@ -190,10 +198,12 @@ impl EventLoop {
         }
     }
 
-    fn input(&mut self, call: Call) -> ShardInput {
-        match call {
+    fn input(&mut self, call: Call) -> Option<ShardInput> {
+        Some(match call {
             Call::Produce { partition, batch, acks, reply } => {
-                ShardInput::Produce { ticket: self.tickets.issue(reply), partition, batch, acks }
+                let since = (acks == Acks::All).then_some(self.pass_micros);
+                let ticket = self.tickets.issue_at(reply, since);
+                ShardInput::Produce { ticket, partition, batch, acks }
             }
             Call::Control { request, reply } => {
                 ShardInput::Machine(Input::Control { ticket: self.tickets.issue(reply), request })
@@ -209,7 +219,12 @@ impl EventLoop {
                 self.parts.inbox.close();
                 ShardInput::Machine(Input::Stop)
             }
-        }
+            Call::Census(to) => {
+                // Who has left needs none.
+                let _ = to.send(self.parts.shard.node().census());
+                return None;
+            }
+        })
     }
 
     /// Carries out what the machine wants; says whether anybody was answered.
@@ -255,7 +270,9 @@ impl EventLoop {
         // Who has an answer finds what it says: replies after everything that is published with them.
         let answered = !replies.is_empty();
         for (ticket, reply) in replies {
-            self.tickets.reply(ticket, reply);
+            if let Some(since) = self.tickets.reply(ticket, reply) {
+                self.parts.meter.commits.observe(self.pass_micros.saturating_sub(since));
+            }
         }
         for (mailbox, mail) in self.parts.mailboxes.iter().zip(&mut self.outgoing) {
             mailbox.post(mail);
@@ -337,7 +354,9 @@ impl EventLoop {
     ) -> Arc<PartitionView> {
         let (id, views) = (self.parts.id, &self.parts.views);
         let view = self.own.entry(partition).or_insert_with(|| {
-            let view = Arc::new(PartitionView::new(partition, topic, Arc::clone(config), id, views.shards));
+            let traffic = views.traffic(partition.topic);
+            let config = Arc::clone(config);
+            let view = Arc::new(PartitionView::new(partition, topic, config, traffic, (id, views.shards)));
             views.insert(&view);
             view
         });

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::tickets::{ReplyTo, Sent};
 use crate::ids::{NodeId, Offset, PartitionId, ShardId};
 use crate::node::shard_of;
-use crate::node::{Acks, Batch, Receipt};
+use crate::node::{Acks, Batch, Census, Receipt};
 use crate::refusal::Refusal;
 use crate::state::{Reply as ControlReply, Request as ControlRequest};
 
@@ -52,6 +52,8 @@ pub enum Call {
         /// Who waits.
         reply: ReplyTo,
     },
+    /// The shard shall tell of itself.
+    Census(oneshot::Sender<Census>),
     /// Refuse what is new, finish what is begun, end.
     Stop,
 }
@@ -155,6 +157,18 @@ impl Handle {
         let call = Call::Transfer { partition, to, reply: ReplyTo::Transfer(waits) };
         self.send(partition, call).await?;
         outcome.await.unwrap_or(Err(Refusal::UnknownOutcome))
+    }
+
+    /// Asks a shard to tell of itself; `None` where it has ended.
+    pub async fn census(&self, shard: ShardId) -> Option<Census> {
+        let (to, told) = oneshot::channel();
+        self.inboxes.get(shard.0 as usize)?.send(Call::Census(to)).await.ok()?;
+        told.await.ok()
+    }
+
+    /// How many calls wait at each shard, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = usize> {
+        self.inboxes.iter().map(|inbox| inbox.max_capacity() - inbox.capacity())
     }
 
     /// Tells every shard to finish and end.

@@ -23,12 +23,17 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Life {
     phase: watch::Sender<Phase>,
+    waits_for: Mutex<String>,
     fatal: Mutex<Option<Fatal>>,
 }
 
 impl Default for Life {
     fn default() -> Life {
-        Life { phase: watch::Sender::new(Phase::Starting), fatal: Mutex::new(None) }
+        Life {
+            phase: watch::Sender::new(Phase::Starting),
+            waits_for: Mutex::new("the broker is starting".to_owned()),
+            fatal: Mutex::new(None),
+        }
     }
 }
 
@@ -36,6 +41,16 @@ impl Life {
     /// Where it is.
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
+    }
+
+    /// Says what a start waits for, in one line for people.
+    pub fn wait_for(&self, what: String) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// What a start waits for.
+    pub fn waits_for(&self) -> String {
+        self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Everything is open: takes requests from here on.

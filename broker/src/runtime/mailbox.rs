@@ -35,6 +35,19 @@ struct Held {
     bytes: usize,
     /// Of everything else from peers.
     control_bytes: usize,
+    /// Envelopes that were dropped for want of room.
+    dropped: u64,
+}
+
+/// What lies at a shard, from other brokers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Of entries and snapshots.
+    pub bytes: usize,
+    /// Of everything else.
+    pub control_bytes: usize,
+    /// Envelopes that were ever dropped for want of room.
+    pub dropped: u64,
 }
 
 /// The mail of one shard.
@@ -71,6 +84,7 @@ impl Mailbox {
         {
             let mut held = self.held();
             if held.control_bytes >= PEER_CONTROL_BACKLOG_BYTES_MAX {
+                held.dropped += 1;
                 return false;
             }
             held.control_bytes += bytes;
@@ -82,11 +96,21 @@ impl Mailbox {
 
     /// Takes what is there, in order.
     pub fn take(&self) -> Vec<Mail> {
-        let held = std::mem::take(&mut *self.held());
+        let held = {
+            let mut held = self.held();
+            let dropped = held.dropped;
+            std::mem::replace(&mut *held, Held { dropped, ..Held::default() })
+        };
         if held.bytes >= PEER_BACKLOG_BYTES_MAX {
             self.taken.notify_waiters();
         }
         held.mail
+    }
+
+    /// What lies here of other brokers.
+    pub fn backlog(&self) -> Backlog {
+        let held = self.held();
+        Backlog { bytes: held.bytes, control_bytes: held.control_bytes, dropped: held.dropped }
     }
 
     /// Waits for mail. Mail posted before the call counts.
@@ -140,6 +164,7 @@ mod tests {
         mailbox.post_from_peer(PeerEvent::Up(NodeId(1)), 2 * PEER_BACKLOG_BYTES_MAX);
         assert!(mailbox.post_control_from_peer(PeerEvent::Up(NodeId(2)), PEER_CONTROL_BACKLOG_BYTES_MAX));
         assert!(!mailbox.post_control_from_peer(PeerEvent::Up(NodeId(3)), 1));
+        assert_eq!(mailbox.backlog().dropped, 1);
         assert_eq!(mailbox.take().len(), 2);
         assert!(mailbox.post_control_from_peer(PeerEvent::Up(NodeId(3)), 1));
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
+use super::meters::traffic::Traffic;
 use super::watcher::{Watcher, Watchers};
 use crate::ids::{NodeId, Offset, PartitionId, ShardId, Term};
 use crate::log::Reader;
@@ -34,6 +35,8 @@ pub struct PartitionView {
     pub topic: Arc<str>,
     /// The shard that holds it.
     pub shard: ShardId,
+    /// What was written to its topic here, and read from it.
+    pub traffic: Arc<Traffic>,
     high_watermark: AtomicI64,
     log_start: AtomicI64,
     gone: AtomicBool,
@@ -51,13 +54,13 @@ impl std::fmt::Debug for PartitionView {
 }
 
 impl PartitionView {
-    /// A partition of which nothing is known but its name.
+    /// A partition of which nothing is known but its name, its topic's `traffic`, and its shard of so many.
     pub fn new(
         id: PartitionId,
         topic: Arc<str>,
         config: Arc<TopicConfig>,
-        shard: ShardId,
-        shards: u32,
+        traffic: Arc<Traffic>,
+        (shard, shards): (ShardId, u32),
     ) -> PartitionView {
         let standing =
             Standing { leader: None, epoch: Term(0), ready: false, replicas: Arc::from([]), closed: None };
@@ -65,6 +68,7 @@ impl PartitionView {
             id,
             topic,
             shard,
+            traffic,
             high_watermark: AtomicI64::new(0),
             log_start: AtomicI64::new(0),
             gone: AtomicBool::new(false),

@@ -27,6 +27,7 @@ mod incoming;
 mod link;
 mod liveness;
 mod questions;
+mod queues;
 mod reading;
 mod socket;
 mod trouble;
@@ -45,6 +46,7 @@ use crate::ids::{NodeId, ShardId};
 use envelope::{CLASSES, place};
 use link::{Link, Route};
 use liveness::Liveness;
+use queues::Queues;
 use trouble::Troubles;
 
 pub use directory::{Contact, Directory, Me, Membership};
@@ -52,6 +54,7 @@ pub use event::{PeerEvent, Undelivered};
 pub use hello::{GreetError, PROTOCOL};
 pub use incoming::PeerThread;
 pub use questions::{Answering, Interview, Questions};
+pub use queues::{PeerQueues, QueueReading};
 
 /// What the shards of a broker, and its peer listener, share.
 #[derive(Debug)]
@@ -59,6 +62,7 @@ pub struct Transport {
     directory: Arc<Directory>,
     liveness: Arc<Liveness>,
     troubles: Troubles,
+    queues: Queues,
     mailboxes: Arc<[Mailbox]>,
     clock: Clock,
 }
@@ -67,7 +71,14 @@ impl Transport {
     /// Nobody is connected yet. `mailboxes` are those of all shards, in order.
     pub fn new(directory: Arc<Directory>, mailboxes: Arc<[Mailbox]>, clock: Clock) -> Transport {
         let liveness = Arc::new(Liveness::new(Arc::clone(&mailboxes)));
-        Transport { directory, liveness, troubles: Troubles::default(), mailboxes, clock }
+        Transport {
+            directory,
+            liveness,
+            troubles: Troubles::default(),
+            queues: Queues::default(),
+            mailboxes,
+            clock,
+        }
     }
 
     /// Who is known.
@@ -114,9 +125,15 @@ impl Transport {
         self.clock.now().mono_ms
     }
 
+    /// What waits for each broker, and what did not leave.
+    pub fn queues(&self) -> Vec<PeerQueues> {
+        self.queues.read()
+    }
+
     /// Tells a shard what did not leave.
     fn report(&self, shard: ShardId, to: NodeId, messages: Vec<Undelivered>) {
         if !messages.is_empty() {
+            self.queues.dropped(to, messages.len() as u64);
             let dropped = PeerEvent::Dropped { to, messages };
             self.mailboxes[shard.0 as usize].post(&mut vec![Mail::Peer(dropped)]);
         }

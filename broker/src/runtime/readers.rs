@@ -41,6 +41,11 @@ impl Readers {
         Ok(Readers { jobs })
     }
 
+    /// How many reads wait for a thread.
+    pub fn waiting(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
+    }
+
     /// Runs something that blocks. Waits where many others wait.
     ///
     /// # Errors

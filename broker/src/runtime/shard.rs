@@ -25,7 +25,7 @@ use crate::log::{
     FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta,
     Reader, Recovered, Round, Voters,
 };
-use crate::node::{Acks, Batch, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
+use crate::node::{Acks, Batch, Election, Input, Node, Now, Options, Published, Reply, ShardMessage, Ticket};
 use crate::state::{Catalog, TopicConfig};
 
 /// What happens to a shard.
@@ -393,7 +393,12 @@ impl Shard {
         self.rounds
     }
 
-    /// The machine, for tests that compare.
+    /// Steps of elections since the last call, for the log.
+    pub fn take_elections(&mut self) -> Vec<Election> {
+        self.node.take_elections()
+    }
+
+    /// The machine, to be looked at.
     pub fn node(&self) -> &Node {
         &self.node
     }

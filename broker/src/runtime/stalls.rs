@@ -4,7 +4,7 @@
 //! A response is asked for its next bytes when the client has opened its flow-control window. One that has handed out
 //! bytes and is not asked again for [`limits::STALLED_CONNECTION_MS`] is stalled, whatever the socket does.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -22,6 +22,7 @@ const TAKEN: u32 = u32::MAX;
 #[derive(Debug, Default)]
 pub struct Stalls {
     watched: Mutex<Vec<Weak<Progress>>>,
+    closed: AtomicU64,
 }
 
 /// What the responses of one connection have handed out together.
@@ -49,6 +50,18 @@ impl Stalls {
         progress
     }
 
+    /// How many responses were found stalled.
+    pub fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that responses have handed out and their clients have not taken.
+    pub fn outstanding_bytes(&self) -> usize {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = watched.iter().filter_map(Weak::upgrade);
+        live.map(|progress| progress.bytes.load(Ordering::Relaxed)).sum()
+    }
+
     /// Sweeps for ever.
     pub async fn run(&self) {
         let pause = Duration::from_millis(limits::STALLED_CONNECTION_MS) / SWEEPS;
@@ -68,6 +81,7 @@ impl Stalls {
             }
             progress.sweeps.store(sweeps + 1, Ordering::Relaxed);
             if sweeps >= SWEEPS {
+                self.closed.fetch_add(1, Ordering::Relaxed);
                 progress.closer.close();
             }
             sweeps < SWEEPS
@@ -143,8 +157,10 @@ mod tests {
             stalls.sweep();
         }
         assert!(!stalled.is_closed());
+        assert_eq!((stalls.closed(), stalls.outstanding_bytes()), (0, 10));
         stalls.sweep();
         assert!(stalled.is_closed() && !idle.is_closed());
+        assert_eq!((stalls.closed(), stalls.outstanding_bytes()), (1, 0));
         drop(quiet);
         stalls.sweep();
         assert!(stalls.watched.lock().unwrap().is_empty());

@@ -63,8 +63,11 @@ impl ReplyTo {
 }
 
 enum Slot {
-    Free { next: Option<u32> },
-    Waiting(ReplyTo),
+    Free {
+        next: Option<u32>,
+    },
+    /// With the time at which what is waited for came, where that is measured.
+    Waiting(ReplyTo, Option<u64>),
 }
 
 /// The slab. A ticket is a slot and how often it was used, so that a late reply meets nobody else.
@@ -77,32 +80,41 @@ pub struct Tickets {
 impl Tickets {
     /// Gives a ticket to one who waits.
     pub fn issue(&mut self, to: ReplyTo) -> Ticket {
+        self.issue_at(to, None)
+    }
+
+    /// Gives a ticket to one whose wait is measured, from a time in microseconds.
+    pub fn issue_at(&mut self, to: ReplyTo, since: Option<u64>) -> Ticket {
         let Some(at) = self.free else {
             let at = self.slots.len() as u64;
-            self.slots.push((0, Slot::Waiting(to)));
+            self.slots.push((0, Slot::Waiting(to, since)));
             return at;
         };
         let (uses, slot) = &mut self.slots[at as usize];
         if let Slot::Free { next } = slot {
             self.free = *next;
         }
-        *slot = Slot::Waiting(to);
+        *slot = Slot::Waiting(to, since);
         u64::from(*uses) << 32 | u64::from(at)
     }
 
-    /// Delivers the reply of a ticket. A ticket that is not out is ignored.
-    pub fn reply(&mut self, ticket: Ticket, reply: Reply) {
+    /// Delivers the reply of a ticket. A ticket that is not out is ignored. Since when was waited, where that is measured
+    /// and a batch was written.
+    pub fn reply(&mut self, ticket: Ticket, reply: Reply) -> Option<u64> {
         let (at, uses) = (ticket as u32, (ticket >> 32) as u32);
         let free = self.free;
-        let Some((used, slot)) = self.slots.get_mut(at as usize) else { return };
+        let (used, slot) = self.slots.get_mut(at as usize)?;
         if *used != uses || matches!(slot, Slot::Free { .. }) {
-            return;
+            return None;
         }
-        if let Slot::Waiting(to) = std::mem::replace(slot, Slot::Free { next: free }) {
-            *used = used.wrapping_add(1);
-            self.free = Some(at);
-            to.deliver(reply);
-        }
+        let Slot::Waiting(to, since) = std::mem::replace(slot, Slot::Free { next: free }) else {
+            return None;
+        };
+        *used = used.wrapping_add(1);
+        self.free = Some(at);
+        let written = matches!(&reply, Reply::Produced(Ok(receipt)) if !receipt.duplicate);
+        to.deliver(reply);
+        since.filter(|_| written)
     }
 }
 

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use caudal_proto::peer::PartitionStatus;
 use tokio::sync::watch;
 
+use super::meters::traffic::Traffic;
 use super::partition_view::PartitionView;
 use crate::ids::{NodeId, PartitionId, ReplicaId, Term, TopicId};
 use crate::limits::STATUSES_EARLY_MAX;
@@ -25,6 +26,7 @@ pub struct Views {
     /// Other brokers that answer.
     up: RwLock<BTreeSet<NodeId>>,
     changes: watch::Sender<u64>,
+    traffic: RwLock<BTreeMap<TopicId, Arc<Traffic>>>,
 }
 
 impl Views {
@@ -38,12 +40,30 @@ impl Views {
             statuses: RwLock::default(),
             up: RwLock::default(),
             changes: watch::Sender::new(0),
+            traffic: RwLock::default(),
         }
     }
 
     /// The view of a partition that has a replica here.
     pub fn partition(&self, id: PartitionId) -> Option<Arc<PartitionView>> {
         self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// The views of all partitions that have a replica here.
+    pub fn all(&self) -> Vec<Arc<PartitionView>> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// The counters of a topic: the same for all its partitions, for as long as there is the topic.
+    pub fn traffic(&self, topic: TopicId) -> Arc<Traffic> {
+        let mut known = self.traffic.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(topic).or_default())
+    }
+
+    /// The counters of all topics that have, or had, a replica here.
+    pub fn all_traffic(&self) -> Vec<(TopicId, Arc<Traffic>)> {
+        let known = self.traffic.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(topic, traffic)| (*topic, Arc::clone(traffic))).collect()
     }
 
     /// The topics.
@@ -162,6 +182,7 @@ impl Views {
         let mut statuses = self.statuses.write().unwrap_or_else(PoisonError::into_inner);
         statuses.retain(|id, _| !deleted(id.topic));
         drop(statuses);
+        self.traffic.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| !deleted(*id));
         self.note_change();
     }
 

@@ -11,7 +11,8 @@ use crate::state::{Command, TopicConfig, TopicSpec, TopicValues};
 
 fn view() -> Arc<PartitionView> {
     let id = PartitionId { topic: TopicId(uuid::Uuid::from_u128(9)), partition: 3 };
-    Arc::new(PartitionView::new(id, "t".into(), Arc::new(TopicConfig::default()), ShardId(0), 2))
+    let config = Arc::new(TopicConfig::default());
+    Arc::new(PartitionView::new(id, "t".into(), config, Arc::default(), (ShardId(0), 2)))
 }
 
 fn published(high_watermark: i64) -> Published {

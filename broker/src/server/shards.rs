@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::recovery::Logs;
 use super::{Broker, ServeError};
+use crate::http::{Inside, Shown};
 use crate::ids::ShardId;
 use crate::limits;
 use crate::limits::SNAPSHOT_ENTRIES;
@@ -58,6 +59,7 @@ impl Shards {
         recovered: Vec<Logs>,
         (listeners, peers): (Vec<TcpListener>, PeerThread),
         health: &HealthServer<H>,
+        shown: &Shown,
     ) -> Result<Shards, ServeError> {
         let count = listeners.len();
         let (inboxes, calls): (Vec<_>, Vec<_>) =
@@ -68,15 +70,19 @@ impl Shards {
         let deleted = meta.deleted();
         let disk = Disk::new(Arc::clone(&broker.fs), root.clone(), meta);
         let life = Arc::clone(&broker.life);
-        let (rounds, thread) = disk::start(disk, done, Arc::clone(&life)).map_err(ServeError::Thread)?;
+        let (rounds, thread) =
+            disk::start(disk, done, Arc::clone(&life), (Arc::clone(&broker.meters), broker.clock))
+                .map_err(ServeError::Thread)?;
         let mut shards = Shards { threads: vec![thread], peers, life };
         let handle = Handle::new(inboxes.clone());
         let channels = Arc::new(Channels::default());
         broker.desk.runs(handle.clone(), Arc::clone(&broker.views));
+        shown.runs(broker.inside(handle.clone()));
         let parts = (0..).zip(recovered).zip(listeners).zip(calls.into_iter().zip(completions)).zip(inboxes);
         for ((((number, recovered), listener), (inbox, done)), own) in parts {
             let id = ShardId(number);
             let node = options(broker, id, count);
+            let meter = Arc::clone(&broker.meters.shards[number as usize]);
             let (fs, root) = (Arc::clone(&broker.fs), root.clone());
             let machine = EventLoop::new(Parts {
                 shard: Shard::new(ShardOptions { node, fs, root, recovered, deleted: deleted.clone() }),
@@ -91,6 +97,7 @@ impl Shards {
                 transport: Arc::clone(&broker.transport),
                 life: Arc::clone(&broker.life),
                 clock: broker.clock,
+                meter: Arc::clone(&meter),
             });
             let door = Door {
                 handle: handle.clone(),
@@ -101,6 +108,7 @@ impl Shards {
                 shard: id,
                 about: Arc::clone(&broker.about),
                 channels: Arc::clone(&channels),
+                meter,
             };
             let health = health.clone();
             let seat = Seat { id, machine, listener, connections: broker.connections, own, door, health };
@@ -140,6 +148,21 @@ fn options(broker: &Broker, shard: ShardId, shards: usize) -> Options {
     }
 }
 
+impl Broker {
+    /// What the window shows of a broker whose shards are called by `handle`.
+    fn inside(&self, handle: Handle) -> Inside {
+        Inside {
+            cluster: self.about.cluster.clone(),
+            root: self.folder.root().to_owned(),
+            views: Arc::clone(&self.views),
+            handle,
+            transport: Arc::clone(&self.transport),
+            mailboxes: Arc::clone(&self.mailboxes),
+            readers: self.readers.clone(),
+        }
+    }
+}
+
 fn panicked(what: &str) -> Fatal {
     Fatal::new("panic", what, io::Error::other("the log has the panic's message; this is a bug"))
 }
@@ -161,9 +184,10 @@ impl<H: Health> Seat<H> {
     }
 
     async fn serve(self) {
-        let life = Arc::clone(&self.door.life);
+        let (life, meter) = (Arc::clone(&self.door.life), Arc::clone(&self.door.meter));
         let machine = tokio::spawn(self.machine.run());
-        let connections = match connections::accept(self.listener, self.connections, Arc::clone(&life)) {
+        let connections = match connections::accept(self.listener, self.connections, Arc::clone(&life), meter)
+        {
             Ok(connections) => connections,
             Err(error) => return life.fail(Fatal::new("use", "the gRPC listener", error)),
         };

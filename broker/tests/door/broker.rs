@@ -33,7 +33,7 @@ impl Broker {
     pub(crate) fn start_with(folder: &Path, sets: &[&str]) -> Broker {
         let data = format!("data.dir={}", folder.display());
         let listen = |what| format!("{what}.listen=127.0.0.1:0");
-        let mut all = vec![data, listen("grpc"), listen("peer"), "shards=2".to_owned()];
+        let mut all = vec![data, listen("grpc"), listen("peer"), listen("http"), "shards=2".to_owned()];
         all.extend(sets.iter().map(|set| (*set).to_owned()));
         let config = Config::parse(None, &all).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -67,7 +67,7 @@ fn start(folder: &std::path::Path, listen: &str) -> ServeError {
 fn start_at(folder: &std::path::Path, listen: &str, peer: &str) -> ServeError {
     let data = format!("data.dir={}", folder.display());
     let (grpc, peer) = (format!("grpc.listen={listen}"), format!("peer.listen={peer}"));
-    let sets = [data, grpc, peer, "shards=2".to_owned()];
+    let sets = [data, grpc, peer, "http.listen=127.0.0.1:0".to_owned(), "shards=2".to_owned()];
     let config = Config::parse(None, &sets).unwrap();
     let run = || server::run(config, std::future::pending(), |_| panic!("it started"));
     std::thread::spawn(run).join().unwrap().unwrap_err()

@@ -30,7 +30,7 @@ impl Broker {
     pub(crate) fn start(data: &Path) -> Broker {
         let data_dir = data.to_str().expect("a path in UTF-8");
         let mut child = caudal(&["serve", "--data-dir", data_dir, "--set", "grpc.listen=127.0.0.1:0"])
-            .args(["--set", "peer.listen=127.0.0.1:0"])
+            .args(["--set", "peer.listen=127.0.0.1:0", "--set", "http.listen=127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -36,9 +36,28 @@ pub(super) struct Route {
 
 /// What the two ends of the queue know of it.
 #[derive(Debug, Default)]
-struct Gauge {
+pub(super) struct Gauge {
     connected: AtomicBool,
     bytes: AtomicUsize,
+    envelopes: AtomicUsize,
+}
+
+impl Gauge {
+    /// Whether there is a connection, and what waits for it: envelopes and their bytes.
+    pub(super) fn read(&self) -> (bool, usize, usize) {
+        let load = |number: &AtomicUsize| number.load(Ordering::Relaxed);
+        (self.connected.load(Ordering::Relaxed), load(&self.envelopes), load(&self.bytes))
+    }
+
+    fn queued(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.envelopes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn gone(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.envelopes.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The shard's end. Dropped, it closes the connection; what waits is reported as dropped.
@@ -57,6 +76,7 @@ impl Link {
         let (open, closed) = oneshot::channel();
         let gauge = Arc::new(Gauge::default());
         let class = route.class;
+        transport.queues.register(route.to, class, &gauge);
         let carrier = Carrier {
             route,
             transport,
@@ -80,9 +100,9 @@ impl Link {
             return Err(envelope);
         }
         // Before it can be taken out.
-        self.gauge.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.gauge.queued(bytes);
         self.queue.try_send((envelope, bytes)).map_err(|refused| {
-            self.gauge.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.gauge.gone(bytes);
             refused.into_inner().0
         })
     }
@@ -210,7 +230,7 @@ impl Carrier {
                     return error;
                 }
                 if let Some((_, bytes)) = self.writing.take() {
-                    self.gauge.bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    self.gauge.gone(bytes);
                 }
             }
         };
@@ -225,7 +245,7 @@ impl Carrier {
         self.gauge.connected.store(false, Ordering::Relaxed);
         let mut lost = Vec::new();
         while let Some((envelope, bytes)) = self.writing.take().or_else(|| self.waiting.try_recv().ok()) {
-            self.gauge.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.gauge.gone(bytes);
             lost.extend(envelope.messages.iter().filter_map(Undelivered::of));
         }
         self.transport.report(self.route.shard, self.route.to, lost);

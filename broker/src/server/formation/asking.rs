@@ -12,6 +12,7 @@ use super::{Decision, Heard, Search};
 use crate::ids::{NodeId, ReplicaId};
 use crate::limits::{SEEDS_ASKED_AGAIN_MS, SEEDS_TOLD_AGAIN};
 use crate::log::Home;
+use crate::runtime::life::Life;
 use crate::runtime::peers::{Directory, Interview};
 
 /// Why a broker cannot be one of a cluster.
@@ -37,6 +38,8 @@ pub(in crate::server) struct Seeker {
     pub(in crate::server) seeds: Vec<String>,
     /// What it says of itself.
     pub(in crate::server) join: Join,
+    /// Where it says what it waits for.
+    pub(in crate::server) life: std::sync::Arc<Life>,
 }
 
 impl Seeker {
@@ -59,6 +62,7 @@ impl Seeker {
             };
             if missing != told || asked % SEEDS_TOLD_AGAIN == 0 {
                 tracing::info!(missing = missing.join("; "), "waiting for the cluster");
+                self.life.wait_for(format!("waiting for the cluster: {}", missing.join("; ")));
                 told = missing;
             }
             asked += 1;
