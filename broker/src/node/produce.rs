@@ -57,7 +57,12 @@ impl Node {
         let replicas = &seats.nodes;
         if let Some(place) = repeated {
             if place.index > live.replica.commit() {
-                live.waiters.await_commit(ticket, place.index, Awaited::Batch(place));
+                // It waits for what its first copy waits for: behind later batches its answer would come too late for
+                // them to be remembered.
+                match (acks, config.durability) {
+                    (Acks::All, Durability::Memory) => live.waiters.await_majority(ticket, place),
+                    _ => live.waiters.await_commit(ticket, place.index, Awaited::Batch(place)),
+                }
                 return Ok(None);
             }
             let (voters, synced) = live.replica.synced_at(place.index);
