@@ -360,3 +360,10 @@ pub const HTTP_PAGES_MAX: usize = 4;
 
 /// How long a shard, or the disk, is waited for when a metrics page is made; then the page goes without what it knows.
 pub const HTTP_WAIT_MS: u64 = 2_000;
+
+/// Ticks without anything durable, while something waits for it, after which a disk counts as stalled: the longest election
+/// timeout, so that a leader with such a disk is no better than a silent one.
+pub const DISK_STALL_TICKS: u64 = 2 * ELECTION_TICKS as u64;
+
+/// Ticks after a stall before a broker may be given a leadership again.
+pub const DISK_CALM_TICKS: u64 = 300;

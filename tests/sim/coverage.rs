@@ -16,6 +16,8 @@ pub(crate) struct Counts {
     pub(crate) acked: u64,
     /// Batches acknowledged before a majority had synced them.
     pub(crate) early: u64,
+    /// Disks that stalled under a broker that led something.
+    pub(crate) stalls: u64,
     /// Leaders of the partitions, counting each term once.
     pub(crate) leaders: u64,
     /// Logs that went on elsewhere than they ended.
@@ -39,6 +41,7 @@ impl AddAssign for Counts {
         self.crashes += other.crashes;
         self.acked += other.acked;
         self.early += other.early;
+        self.stalls += other.stalls;
         self.leaders += other.leaders;
         self.jumps += other.jumps;
         self.data_jumps += other.data_jumps;

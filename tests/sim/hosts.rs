@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use caudal_broker::ids::{NodeId, PartitionId, ReplicaId};
 use caudal_broker::log::{Fatal, Fs};
-use caudal_broker::node::{Founder, Identity, Input};
+use caudal_broker::node::{Founder, Identity, Input, Probe};
 use caudal_broker::runtime::shard::ShardInput;
 use caudal_broker::state::{LEVEL, NewMember};
 use caudal_harness::lying_fs::{Crash, Fault, LyingFs, Op};
 
+use crate::agreement::partitions;
 use crate::broker::{Broker, SHARDS};
 use crate::network::Letter;
 use crate::world::World;
@@ -21,6 +22,8 @@ pub(crate) struct Host {
     pub(crate) planned: bool,
     /// It hears and does nothing, like a process that was stopped.
     pub(crate) paused: bool,
+    /// The step before which its disk finishes nothing.
+    pub(crate) slow_until: u64,
     /// Who the broker on it is; nobody before it joins.
     pub(crate) identity: Option<Identity>,
     /// How often a broker was started on it.
@@ -38,6 +41,7 @@ impl Host {
             broker: None,
             planned: false,
             paused: false,
+            slow_until: 0,
             identity: None,
             lives: 0,
             down_until: 0,
@@ -164,9 +168,23 @@ impl World {
         }
     }
 
+    /// What a replica on a host knows of its group.
+    pub(crate) fn probe(&self, at: usize, partition: PartitionId) -> Option<Probe> {
+        self.hosts[at].broker.as_ref().and_then(|broker| broker.probe(partition))
+    }
+
     pub(crate) fn sync(&mut self, at: usize) {
         let (now, all) = (self.now, self.rng.once_in(2));
-        self.with_broker(at, |broker| broker.sync(now, all));
+        if self.hosts[at].slow_until <= self.steps {
+            self.with_broker(at, |broker| broker.sync(now, all));
+        }
+    }
+
+    fn sync_all(&mut self, at: usize) {
+        let now = self.now;
+        if self.hosts[at].slow_until <= self.steps {
+            self.with_broker(at, |broker| broker.sync(now, true));
+        }
     }
 
     pub(crate) fn tick(&mut self, at: usize) {
@@ -181,8 +199,7 @@ impl World {
         for shard in 0..SHARDS as usize {
             self.pass(at, shard);
         }
-        let now = self.now;
-        self.with_broker(at, |broker| broker.sync(now, true));
+        self.sync_all(at);
         for shard in 0..SHARDS as usize {
             self.pass(at, shard);
         }
@@ -211,7 +228,7 @@ impl World {
             self.trace.update(&broker.trace.finalize().to_le_bytes());
         }
         host.fs.crash(kind);
-        (host.planned, host.paused) = (false, false);
+        (host.planned, host.paused, host.slow_until) = (false, false, 0);
         // One machine at a time may be away for so long that the others cut their logs meanwhile.
         let long = self.hosts.iter().all(|host| host.down_until <= self.steps) && self.faults.once_in(3);
         if long && self.founders > 1 {
@@ -234,7 +251,7 @@ impl World {
         let count = self.hosts.len() as u64;
         let at = self.faults.below(count) as usize;
         let (memory, host) = (self.memory, &mut self.hosts[at]);
-        match self.faults.below(26) {
+        match self.faults.below(27) {
             4..10 if memory => return self.crash(at),
             0..4 => return self.crash(at),
             4..8 => host.fs.cut_after(soon),
@@ -246,7 +263,14 @@ impl World {
             16..18 => return self.resume(),
             18..21 => return self.cut(at),
             21..24 => return self.network.heal(),
-            24 if self.faults.once_in(4) => return self.crash_all(),
+            // One disk at a time, so that there is somebody to take over.
+            24 if self.hosts.iter().all(|host| host.slow_until <= self.steps) && self.founders > 1 => {
+                self.hosts[at].slow_until = self.steps + 100 + self.faults.below(400);
+                let leads = |partition| self.probe(at, partition).is_some_and(|probe| probe.leads);
+                self.coverage.counts.stalls += u64::from(partitions().into_iter().any(leads));
+                return;
+            }
+            25 if self.faults.once_in(4) => return self.crash_all(),
             _ => return,
         }
         self.hosts[at].planned = true;

@@ -80,6 +80,7 @@ fn three_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
     assert!(sum.crashes >= count * 2, "{} crashes in {count} lives", sum.crashes);
     assert!(sum.leaders >= count * 6, "{} leaders in {count} lives", sum.leaders);
     assert!(sum.acked >= count * 20, "{} records acknowledged in {count} lives", sum.acked);
+    assert!(sum.stalls >= count / 10, "{} stalled disks of leaders in {count} lives", sum.stalls);
     assert!(sum.early >= count, "{} batches acknowledged early in {count} lives", sum.early);
     assert!(sum.jumps >= count / 10, "{} jumps in {count} lives", sum.jumps);
     assert!(sum.data_jumps >= count / 50, "{} jumps of topics in {count} lives", sum.data_jumps);

@@ -9,7 +9,7 @@ use caudal_proto::peer;
 
 use crate::broker::SHARDS;
 use crate::hosts::node;
-use crate::world::{Waiting, World, partition_id};
+use crate::world::{PARTITIONS, Waiting, World, partition_id};
 use crate::writer::Writer;
 
 /// Three brokers with a topic, and nothing that happens to them by chance.
@@ -31,10 +31,8 @@ impl World {
 
     /// The broker that leads a partition and takes writes for it.
     fn leader(&self, partition: PartitionId) -> Option<usize> {
-        self.hosts.iter().position(|host| {
-            let probe = host.broker.as_ref().and_then(|broker| broker.probe(partition));
-            probe.is_some_and(|probe| probe.ready)
-        })
+        let ready = |at: &usize| self.probe(*at, partition).is_some_and(|probe| probe.ready);
+        (0..self.hosts.len()).find(ready)
     }
 
     /// Hands a batch of one record to a broker; its answer will be among `answers`.
@@ -56,8 +54,8 @@ impl World {
 
     /// A word of what a replica has written, as it would tell its leader.
     fn word(&self, from: usize, to: usize, partition: PartitionId) -> peer::Message {
-        let probe = |at: usize| self.hosts[at].broker.as_ref().and_then(|broker| broker.probe(partition));
-        let (from, to) = (probe(from).expect("a replica"), probe(to).expect("a replica"));
+        let probe = |at: usize| self.probe(at, partition).expect("a replica");
+        let (from, to) = (probe(from), probe(to));
         peer::Message {
             topic_id: Bytes::copy_from_slice(partition.topic.as_bytes()),
             partition: partition.partition,
@@ -217,4 +215,42 @@ fn the_leader_s_own_word_is_enough_for_those_who_ask_for_no_more() {
         let written = receipt(&answers).expect("an answer").written.clone();
         assert_eq!(written.iter().map(|(home, _)| *home).collect::<Vec<_>>(), [node(leader)]);
     }
+}
+
+#[test]
+fn a_broker_whose_disk_stalls_hands_over_and_leads_nothing_until_it_is_well() {
+    let mut world = three(false);
+    let of_topic = |number: u32| partition_id(number);
+    let broker = world.leader(of_topic(0)).expect("a leader");
+    world.hosts[broker].slow_until = u64::MAX;
+    // Its followers commit without its disk: the writer meets a pause when leadership moves, and no more.
+    let missed = (0..40).filter(|_| !world.is_acknowledged(of_topic(0))).count();
+    assert!(missed <= 4, "{missed} of 40 writes were not taken");
+    for number in 0..PARTITIONS as u32 {
+        let before = (0..20).filter(|_| world.is_acknowledged(of_topic(number))).count();
+        assert!(before > 15, "{before} of 20");
+        assert!(world.is_acknowledged(of_topic(number)));
+        assert_ne!(world.leader(of_topic(number)), Some(broker));
+    }
+    world.pulses(400);
+    let led = |world: &World| (0..PARTITIONS as u32).any(|n| world.leader(of_topic(n)) == Some(broker));
+    assert!(!led(&world), "nobody gives it a leadership back");
+    // Without the others it may not stand for election: it could not keep its own vote.
+    let term = world.probe(broker, of_topic(0)).expect("a replica").term;
+    for at in (0..3).filter(|at| *at != broker) {
+        world.crash_as(at, Crash::PowerDies);
+    }
+    world.pulses(100);
+    assert_eq!(world.probe(broker, of_topic(0)).expect("a replica").term, term);
+    (0..3).filter(|at| *at != broker).for_each(|at| world.start(at));
+    world.pulses(40);
+    assert!(world.is_acknowledged(of_topic(0)) && !led(&world));
+    let leaders = world.agreement.leaders();
+    world.hosts[broker].slow_until = 0;
+    world.pulses(100);
+    assert_eq!(world.agreement.disagreement(&world.hosts), None);
+    assert_eq!(world.agreement.leaders(), leaders, "that it is well again disturbs nobody");
+    world.pulses(700);
+    assert!(led(&world), "leadership goes back to where it belongs");
+    assert!(world.wrong.is_empty(), "{:?}", world.wrong);
 }

@@ -151,7 +151,11 @@ impl Replica {
 
     /// Stands for election without waiting, where it votes and nothing of its own is unsynced.
     pub fn campaign(&mut self) {
-        if !self.is_leader() && self.is_persisted() && self.voters().voters.contains(&self.id().0) {
+        if !self.is_leader()
+            && !self.holds_back()
+            && self.is_persisted()
+            && self.voters().voters.contains(&self.id().0)
+        {
             // Raft refuses where a change of voters is not applied yet; the election timeout tries again.
             let _ = self.raw_mut().campaign();
         }

@@ -89,6 +89,7 @@ pub struct Replica {
     draws: Draws,
     /// Whom a leader heard from in the election timeout before this one.
     heard: BTreeSet<u64>,
+    holds_back: bool,
 }
 
 impl Replica {
@@ -130,6 +131,7 @@ impl Replica {
             proposed,
             draws: Draws::new(seed),
             heard: BTreeSet::new(),
+            holds_back: false,
         })
     }
 
@@ -151,15 +153,32 @@ impl Replica {
         &mut self.raw
     }
 
+    /// From here on it stands for no election, or does so again.
+    pub fn hold_back(&mut self, on: bool) {
+        self.holds_back = on;
+    }
+
+    pub(super) fn holds_back(&self) -> bool {
+        self.holds_back
+    }
+
     /// Whether everything handed out to be written is synced.
-    pub(super) fn is_persisted(&self) -> bool {
+    pub fn is_persisted(&self) -> bool {
         self.unpersisted.is_empty()
     }
 
     /// A tenth of a second has passed. Whether there may be something to do.
     pub fn tick(&mut self) -> bool {
         // Raft draws its timeouts by itself, from the system: these replace them, so that a seed tells all.
-        let timeout = self.draws.timeout(self.raw.raft.election_elapsed);
+        let waited = self.raw.raft.election_elapsed;
+        let mut timeout = self.draws.timeout(waited);
+        if self.holds_back {
+            // It waits as long as it takes to give others its vote, and no longer.
+            timeout = timeout.max(ELECTION_TICKS + 1);
+            if !self.is_leader() && waited + 1 >= timeout {
+                return false;
+            }
+        }
         self.raw.raft.set_randomized_election_timeout(timeout);
         // A leader forgets once in an election timeout whom it heard from: who asks just then must not find everybody
         // silent.
@@ -188,6 +207,9 @@ impl Replica {
         let prev = message.prev;
         if let Some(message) = from_peer(message) {
             self.compare(&message, prev)?;
+            if self.holds_back && message.get_msg_type() == MessageType::MsgTimeoutNow {
+                return Ok(());
+            }
             // What Raft refuses here is a late or foreign message; dropping it is the protocol.
             let _ = self.raw.step(message);
         }

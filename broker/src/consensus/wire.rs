@@ -66,6 +66,7 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         prev: None,
         // Not Raft's.
         written: 0,
+        slow: false,
     })
 }
 

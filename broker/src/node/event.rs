@@ -374,6 +374,8 @@ pub enum Output {
     Catalog(Arc<Catalog>),
     /// This broker's id is known.
     Registered(NodeId),
+    /// The disk does not finish what it was asked for, or does so again: for people.
+    DiskStalled(bool),
 }
 
 /// What one shard of a broker tells another. Messages of the control partition's shard come in revision order.

@@ -23,6 +23,7 @@ mod event;
 mod partition;
 mod peers;
 mod produce;
+mod stall;
 mod steer;
 mod waiters;
 mod written;
@@ -42,6 +43,7 @@ pub use event::{
 };
 use partition::{Life, Live, Partition};
 pub use peers::{producers_of, start_of, voters_of};
+use stall::DiskWatch;
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
@@ -141,6 +143,7 @@ pub struct Node {
     unfit: Arc<BTreeSet<NodeId>>,
     /// Replicas of the control partition that spoke and are not known here yet, by their brokers.
     strangers: BTreeMap<NodeId, ReplicaId>,
+    disk: DiskWatch,
     /// Whether there ever was another broker: one alone has nobody to tell.
     has_peers: bool,
     chronicle: Chronicle,
@@ -163,6 +166,7 @@ impl Node {
             down: BTreeSet::new(),
             unfit: Arc::default(),
             strangers: BTreeMap::new(),
+            disk: DiskWatch::default(),
             has_peers: false,
             chronicle: Chronicle::default(),
             options,
@@ -192,6 +196,7 @@ impl Node {
             Input::Control { ticket, request } => self.control_request(now, ticket, request),
             Input::Written { partition, index, term } => self.written(partition, index, term),
             Input::Persisted { partition, incarnation, ready } => {
+                self.disk.moved();
                 if self.partitions.get(&partition).is_some_and(|p| p.incarnation == incarnation) {
                     self.guarded(now, partition, |node| {
                         node.with_live(partition, |live, _, _| live.replica.persisted(ready));
@@ -257,6 +262,7 @@ impl Node {
 
     fn tick(&mut self) {
         self.ticks += 1;
+        self.watch_disk();
         let second = steer::is_second(self.ticks);
         for (id, partition) in &mut self.partitions {
             let Life::Live(live) = &mut partition.life else { continue };
@@ -352,6 +358,7 @@ impl Node {
                 node.control_opened(&boot)?;
             }
             let mut live = Live::new(boot, u64::from(draw))?;
+            live.replica.hold_back(node.disk.is_stalled());
             live.replica.campaign_if_alone()?;
             if let Some(partition) = node.partitions.get_mut(&id) {
                 partition.life = Life::Live(Box::new(live));

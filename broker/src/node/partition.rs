@@ -1,6 +1,6 @@
 //! One replica of one partition inside the machine: its Raft group, its producers, its waiters.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::elections::Part;
@@ -57,6 +57,8 @@ pub(super) struct Live {
     pub(super) uncommitted_bytes: u64,
     /// The newest log start proposed.
     pub(super) log_start_on_its_way: Option<Offset>,
+    /// Replicas whose disks do not finish their syncs in time, as they say.
+    pub(super) slow: BTreeSet<ReplicaId>,
     /// What the others have written, as far as they say so.
     pub(super) words: Words,
     sizes: VecDeque<(Index, u64)>,
@@ -185,6 +187,7 @@ impl Live {
             written,
             uncommitted_bytes: 0,
             log_start_on_its_way: None,
+            slow: BTreeSet::new(),
             words: Words::default(),
             sizes: VecDeque::new(),
             leading: None,

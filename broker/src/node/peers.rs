@@ -54,6 +54,10 @@ impl Node {
                 if seated {
                     let kept = live.voters_kept_at.entry(sender).or_default();
                     *kept = Index(message.voters_index).max(*kept);
+                    match message.slow {
+                        true => live.slow.insert(sender),
+                        false => live.slow.remove(&sender),
+                    };
                 }
                 // Raft goes on with the first one that it takes, and what came with another would not fit: a leader whose
                 // word is dropped says it again.
@@ -106,6 +110,7 @@ impl Node {
                 _ => peer::Class::Control,
             };
             message.voters_index = live.voters_kept.0;
+            message.slow = self.disk.is_slow();
             if message.r#type == SNAPSHOT {
                 let state = self.control.as_ref().filter(|_| id == PartitionId::CONTROL).map(Control::state);
                 // What Raft knows of it may be older than where the log begins by now: it will ask again.

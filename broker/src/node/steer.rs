@@ -37,7 +37,7 @@ impl Node {
                 unfit: &self.unfit,
                 down: &self.down,
             };
-            if self.stopping {
+            if self.stopping || self.disk.is_stalled() {
                 if let Some(next) = standing.successor(live) {
                     live.replica.transfer_to(next);
                 }
@@ -119,6 +119,9 @@ impl Node {
                 Err(refuse(format!("the replica on node {to} does not vote yet")))
             }
             Some(follower) if down || !follower.active => Err(refuse(format!("node {to} does not answer"))),
+            Some(follower) if live.slow.contains(&follower.replica) => {
+                Err(refuse(format!("the disk of node {to} does not finish its writes in time")))
+            }
             Some(follower) if follower.matched < behind => {
                 Err(refuse(format!("the replica on node {to} is behind: wait until it is in step")))
             }
@@ -158,7 +161,8 @@ impl Standing<'_> {
     }
 
     fn is_able(&self, follower: &Follower, live: &Live) -> bool {
-        self.could_lead(follower, live) && !self.unfit.contains(&self.node_of(follower.replica))
+        let unfit = self.unfit.contains(&self.node_of(follower.replica));
+        self.could_lead(follower, live) && !unfit && !live.slow.contains(&follower.replica)
     }
 
     /// Whether it can lead, be it that it shall not.
@@ -167,7 +171,7 @@ impl Standing<'_> {
         follower.voter && follower.active && follower.matched >= live.commit_before && !down
     }
 
-    /// The replica to lead when this one stops.
+    /// The replica to lead when this one shall not.
     fn successor(&self, live: &Live) -> Option<ReplicaId> {
         let able = self.followers.iter().filter(|follower| self.is_able(follower, live));
         able.max_by_key(|follower| {

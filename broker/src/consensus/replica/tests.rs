@@ -300,6 +300,33 @@ fn a_follower_fed_from_the_disk_is_told_the_chain_value_before() {
 }
 
 #[test]
+fn a_replica_that_holds_back_votes_and_does_not_stand_for_election() {
+    let mut group = Group::new(3);
+    let hold = |group: &mut Group, on| group.replicas.get_mut(&1).unwrap().hold_back(on);
+    hold(&mut group, true);
+    for _ in 0..5 * ELECTION_TICKS {
+        group.replicas.get_mut(&1).unwrap().tick();
+        group.turn(1);
+    }
+    assert!(group.wire.is_empty(), "it asks for no vote");
+    group.replicas.get_mut(&1).unwrap().campaign();
+    group.turn(1);
+    assert!(group.wire.is_empty(), "nor when it is told to");
+    let silent = group.replicas.remove(&3).unwrap();
+    group.tick(40);
+    assert_eq!(group.leader(), 2, "by the vote of the one that holds back");
+    group.replicas.insert(3, silent);
+    group.tick(10);
+    assert!(group.replicas.get_mut(&2).unwrap().transfer_to(ReplicaId(1)));
+    group.tick(40);
+    assert_eq!(group.leader(), 2, "it takes no leadership");
+    hold(&mut group, false);
+    assert!(group.replicas.get_mut(&2).unwrap().transfer_to(ReplicaId(1)));
+    group.settle();
+    assert_eq!(group.leader(), 1);
+}
+
+#[test]
 fn a_follower_that_answers_is_active_at_every_moment() {
     let mut group = Group::new(3);
     group.tick(40);

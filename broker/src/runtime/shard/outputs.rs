@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Creating, Effect, LogRead, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
 use crate::consensus::{self, FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-use crate::limits::CONTROL_SEGMENT_BYTES;
+use crate::limits::{CONTROL_SEGMENT_BYTES, DISK_STALL_TICKS, TICK_MS};
 use crate::log::{
     Entry, Fatal, Job, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta, Place,
     Recovered, Voters, read_snapshot,
@@ -69,6 +69,13 @@ impl Shard {
             Output::ToShard { shard, message } => self.effects.push_back(Effect::ToShard { shard, message }),
             Output::Catalog(catalog) => self.effects.push_back(Effect::Catalog(catalog)),
             Output::Registered(node) => self.effects.push_back(Effect::Registered(node)),
+            Output::DiskStalled(true) => {
+                tracing::warn!(
+                    "the disk has not finished a write for {} ms: other brokers lead where they can",
+                    DISK_STALL_TICKS * TICK_MS
+                );
+            }
+            Output::DiskStalled(false) => tracing::info!("the disk finishes what it is asked for again"),
         }
         Ok(())
     }
