@@ -91,6 +91,11 @@ impl Replica {
         [&conf.voters, &conf.voters_outgoing].into_iter().filter_map(of_half).min().unwrap_or_default()
     }
 
+    /// The last entry that was handed out to be applied.
+    pub fn applied(&self) -> Index {
+        Index(self.raw().raft.raft_log.applied)
+    }
+
     /// Hands leadership to a voter; it may not come to pass. Nothing can be proposed until it is decided, at most an
     /// election timeout. Whether it was begun.
     pub fn transfer_to(&mut self, to: ReplicaId) -> bool {

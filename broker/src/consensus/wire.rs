@@ -67,6 +67,7 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         // Not Raft's.
         written: 0,
         slow: false,
+        committed: 0,
     })
 }
 

@@ -471,6 +471,8 @@ pub struct Published {
     pub high_watermark: Offset,
     /// The first offset that readers may see.
     pub log_start: Offset,
+    /// What was committed before this replica opened is applied here.
+    pub current: bool,
     /// Where the replicas are.
     pub replicas: Arc<[NodeId]>,
     /// Why the partition takes no writes, where it does not.

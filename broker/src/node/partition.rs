@@ -65,6 +65,10 @@ pub(super) struct Live {
     /// The term in which this replica led at the last look.
     pub(super) leading: Option<Term>,
     high_watermark: Offset,
+    /// Everything that was committed when it opened is applied.
+    current: bool,
+    /// What was committed when a leader first spoke to it: that and more was before it opened.
+    pub(super) leader_commit: Option<Index>,
     kept_commit: Index,
     /// Where the log begins.
     pub(super) start: LogStart,
@@ -141,6 +145,7 @@ impl Partition {
             leader: None,
             epoch,
             ready: false,
+            current: false,
             high_watermark,
             log_start,
             replicas: self.seats.nodes.values().copied().collect(),
@@ -157,6 +162,7 @@ impl Partition {
             Life::Live(live) => {
                 live.look();
                 view.ready = live.replica.is_ready_leader();
+                view.current = live.current;
                 let leader =
                     live.replica.leader().and_then(|replica| self.seats.nodes.get(&replica).copied());
                 view.leader = if live.replica.is_leader() { node } else { leader };
@@ -192,6 +198,8 @@ impl Live {
             sizes: VecDeque::new(),
             leading: None,
             high_watermark: log_start,
+            current: false,
+            leader_commit: None,
             kept_commit: commit,
             start,
             voters_index,
@@ -242,6 +250,8 @@ impl Live {
     }
 
     fn look(&mut self) {
+        let commit = self.replica.is_ready_leader().then(|| self.replica.commit()).or(self.leader_commit);
+        self.current |= commit.is_some_and(|commit| self.replica.applied() >= commit);
         // Offsets are exact once an entry of the leader's term is committed; before that the watermark stands still.
         if self.replica.is_ready_leader() || !self.replica.is_leader() {
             // Others may have committed what is not written here yet: then it cannot be read here.

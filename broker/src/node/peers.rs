@@ -67,7 +67,12 @@ impl Node {
                 if let Some(snapshot) = &message.snapshot {
                     live.arriving = Some(Box::new(snapshot.clone()));
                 }
+                let (term, commit) = (Term(message.term), Index(message.committed));
                 stepped = live.replica.step(*message);
+                let leads = live.replica.leader() == Some(sender) && live.replica.term() == term;
+                if leads && commit > Index(0) {
+                    live.leader_commit.get_or_insert(commit);
+                }
             });
             stepped
         });
@@ -110,6 +115,9 @@ impl Node {
                 _ => peer::Class::Control,
             };
             message.voters_index = live.voters_kept.0;
+            if live.replica.is_ready_leader() {
+                message.committed = live.replica.commit().0;
+            }
             message.slow = self.disk.is_slow();
             if message.r#type == SNAPSHOT {
                 let state = self.control.as_ref().filter(|_| id == PartitionId::CONTROL).map(Control::state);

@@ -21,6 +21,8 @@ pub struct Standing {
     pub epoch: Term,
     /// This broker leads and has committed in its term: offsets are exact.
     pub ready: bool,
+    /// What was committed before this broker started is applied here.
+    pub current: bool,
     /// Where the replicas are.
     pub replicas: Arc<[NodeId]>,
     /// Why the partition takes no writes, where it does not.
@@ -62,8 +64,14 @@ impl PartitionView {
         traffic: Arc<Traffic>,
         (shard, shards): (ShardId, u32),
     ) -> PartitionView {
-        let standing =
-            Standing { leader: None, epoch: Term(0), ready: false, replicas: Arc::from([]), closed: None };
+        let standing = Standing {
+            leader: None,
+            epoch: Term(0),
+            ready: false,
+            current: false,
+            replicas: Arc::from([]),
+            closed: None,
+        };
         PartitionView {
             id,
             topic,
@@ -115,6 +123,7 @@ impl PartitionView {
             leader: view.leader,
             epoch: view.epoch,
             ready: view.ready,
+            current: view.current,
             replicas: view.replicas,
             closed: view.closed,
         };

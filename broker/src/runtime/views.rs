@@ -88,13 +88,10 @@ impl Views {
         closed.count() as u64
     }
 
-    /// Whether a topic that is not among the topics does not exist: the control partition has committed in its term.
-    /// Before that, after a start, topics may be missing.
+    /// Whether a topic that is not among the topics does not exist: what a leader of the control partition had committed when
+    /// it first spoke to this broker is applied here. Before that topics may be missing, whether a leader is known or not.
     pub fn topics_are_known(&self) -> bool {
-        self.partition(PartitionId::CONTROL).is_some_and(|view| {
-            let standing = view.standing();
-            standing.ready || standing.leader.is_some_and(|leader| Some(leader) != self.node())
-        })
+        self.partition(PartitionId::CONTROL).is_some_and(|view| view.standing().current)
     }
 
     /// Whether this broker leads the control partition, and can decide.

@@ -20,6 +20,7 @@ fn published(high_watermark: i64) -> Published {
         leader: Some(NodeId(1)),
         epoch: Term(6),
         ready: true,
+        current: true,
         high_watermark: Offset(high_watermark),
         log_start: Offset(0),
         replicas: Arc::from([NodeId(1)]),
