@@ -3,10 +3,10 @@
 
 usage: cluster_powercut.py CAUDAL CHECK_HISTORY [ROUNDS] [SEED]
 
-Each broker's folder lies on an ext4 of its own, which is shut down under it as in powercut.py. Producers live through
-all rounds and are not told. With one broker down the other two must go on; with more down they must after the power is
-back. Then the same with brokers whose syncs do nothing, all three cut at once: those must lose records, else the cuts
-were none and the run is rejected.
+Each broker's folder lies on an ext4 of its own, which is shut down under it as in powercut.py. Producers and a reader
+live through all rounds and are not told. With one broker down the other two must go on; with more down they must after
+the power is back. Then the same with brokers whose syncs do nothing, all three cut at once: those must lose records,
+else the cuts were none and the run is rejected.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def power_on(cluster, victims):
 def rounds(cluster, disks, history, count):
     cluster.start()
     cluster.create_topic(PARTITIONS, *SMALL_SEGMENTS)
-    producers = clients.load(cluster, history, PARTITIONS)
+    reader, producers = clients.Reader(cluster), clients.load(cluster, history, PARTITIONS)
     try:
         for number in range(count):
             clients.wait_for_more_acks(cluster, producers, 50)
@@ -81,9 +81,12 @@ def rounds(cluster, disks, history, count):
         codes = [producer.finish() for producer in producers]
         if any(codes):
             raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
-        print(f"at the end: {clients.scan(cluster, history)} read")
+        lines = clients.read_all(cluster)
+        reader.finish(history, len(lines))
+        history.add(clients.as_scan(lines))
         cluster.stop()
     finally:
+        reader.close()
         for producer in producers:
             producer.kill()
     return sum(producer.acked for producer in producers)

@@ -3,7 +3,7 @@
 
 usage: netcuts.py CAUDAL CHECK_HISTORY [ROUNDS] [SEED]
 
-Each broker has a network namespace of its own at the end of a cable; producers and a reader are where the switch is.
+Each broker has a network namespace of its own at the end of a cable; producers and readers are where the switch is.
 Whose cable is cut leads a partition, or the control partition. Nobody gets a reset. Kinds of rounds, in turn:
   cut      nothing comes or goes             unheard  it hears and is not heard
   control  the same for who decides          deaf     it is heard and does not hear
@@ -23,7 +23,7 @@ import lifeline
 import network
 from cluster import Cluster
 
-PARTITIONS = 3
+PARTITIONS, READERS = 3, 2
 KINDS = ("cut", "unheard", "deaf", "control", "peers", "lossy")
 LOSSY = {"loss": 0.03, "double": 0.02, "delay": 0.01, "jitter": 0.02}
 SMALL_SEGMENTS = ("-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536")
@@ -81,7 +81,7 @@ def cut_round(kind, cluster, hosts, producers):
 def run(cluster, hosts, history, count):
     cluster.start()
     cluster.create_topic(PARTITIONS, *SMALL_SEGMENTS)
-    reader = clients.Reader(cluster)
+    readers = [clients.Reader(cluster) for _ in range(READERS)]
     producers, silences = clients.load(cluster, history, PARTITIONS, per_second=1000), []
     try:
         clients.wait_for_acks(cluster, producers, 50)
@@ -95,11 +95,13 @@ def run(cluster, hosts, history, count):
         if any(codes):
             raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
         lines = clients.read_all(cluster)
-        reader.finish(history, len(lines))
+        for reader in readers:
+            reader.finish(history, len(lines))
         history.add(clients.as_scan(lines))
         cluster.stop()
     finally:
-        reader.close()
+        for reader in readers:
+            reader.close()
         for producer in producers:
             producer.kill()
     return sum(producer.acked for producer in producers), silences
