@@ -10,8 +10,7 @@ JSON object of rules, which replace all before:
   out, in   what is dropped on its way from, or to, the host: "all", or a list of the others' IPv4 addresses
   loss      the part of the frames that vanish          double   the part that comes twice
   delay     seconds                                     jitter   seconds more, drawn for each frame: they overtake
-The answer is a line of JSON: how many frames were dropped and how many carried since the line before. It ends with
-stdin.
+The answer is a line of JSON: how many frames were dropped since the line before. It ends with stdin.
 """
 
 import ctypes
@@ -47,7 +46,7 @@ class Cable:
     def __init__(self, host, switch):
         # Of each end: the other one, the rule for what comes from here, and where the far address lies in a frame.
         self.ends = {host: (switch, "out", 30), switch: (host, "in", 26)}
-        self.rules, self.dropped, self.carried = {}, 0, 0
+        self.rules, self.dropped = {}, 0
         self.late, self.count = [], 0
 
     def obey(self, line):
@@ -55,8 +54,8 @@ class Cable:
         for way in ("in", "out"):
             if isinstance(rules.get(way), list):
                 rules[way] = [bytes(int(part) for part in address.split(".")) for address in rules[way]]
-        answer = {"dropped": self.dropped, "carried": self.carried}
-        self.rules, self.dropped, self.carried = rules, 0, 0
+        answer = {"dropped": self.dropped}
+        self.rules, self.dropped = rules, 0
         return json.dumps(answer)
 
     def is_lost(self, frame, way, far):
@@ -78,7 +77,6 @@ class Cable:
             if self.is_lost(frame, way, far):
                 self.dropped += 1
                 continue
-            self.carried += 1
             for _ in range(2 if random.random() < self.rules.get("double", 0) else 1):
                 delay = self.rules.get("delay", 0) + random.random() * self.rules.get("jitter", 0)
                 if delay:

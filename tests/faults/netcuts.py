@@ -7,7 +7,8 @@ Each broker has a network namespace of its own at the end of a cable; producers 
 Whose cable is cut leads a partition, or the control partition. Nobody gets a reset. Kinds of rounds, in turn:
   cut      nothing comes or goes             unheard  it hears and is not heard
   control  the same for who decides          deaf     it is heard and does not hear
-  peers    clients reach it, brokers do not  lossy    frames vanish, are late, overtake each other, come twice
+  peers    clients reach it, brokers do not  bridge   it and one other do not reach each other, the third reaches both
+  flap     all of it comes and goes          lossy    frames vanish, are late, overtake each other, come twice
 In each round every producer must get acknowledgements while the cut is on; then the cluster must get well by itself.
 How long nothing was acknowledged is measured and decides nothing.
 """
@@ -24,7 +25,9 @@ import network
 from cluster import Cluster
 
 PARTITIONS, READERS = 3, 2
-KINDS = ("cut", "unheard", "deaf", "control", "peers", "lossy")
+KINDS = ("cut", "unheard", "deaf", "control", "peers", "bridge", "flap", "lossy")
+# Who is cut off so leads no more: nobody hears it, it hears nobody, or only clients do.
+ISOLATED = ("cut", "unheard", "deaf", "control", "peers")
 LOSSY = {"loss": 0.03, "double": 0.02, "delay": 0.01, "jitter": 0.02}
 SMALL_SEGMENTS = ("-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536")
 
@@ -47,6 +50,8 @@ def rules(kind, host, hosts):
         "unheard": {"out": "all"},
         "deaf": {"in": "all"},
         "peers": {"in": others, "out": others},
+        "bridge": {"in": others[:1], "out": others[:1]},
+        "flap": {"in": "all", "out": "all"},
         "lossy": LOSSY,
     }[kind]
 
@@ -58,22 +63,29 @@ def cut_round(kind, cluster, hosts, producers):
     at = cluster.brokers.index(victim)
     host, witness = hosts[at], cluster.brokers[(at + 1) % len(hosts)]
     led = [p for p in range(PARTITIONS) if cluster.leader(p, witness) is victim]
-    begin = time.monotonic()
-    host.cut(**rules(kind, host, hosts))
-    time.sleep(random.uniform(1.5, 3))  # what was on its way has come by then
+    begin, dropped = time.monotonic(), 0
+    if kind == "flap":
+        for _ in range(6):
+            host.cut(**rules(kind, host, hosts))
+            time.sleep(random.uniform(0.05, 0.6))
+            dropped += host.heal()["dropped"]
+            time.sleep(random.uniform(0.05, 0.3))
+    else:
+        host.cut(**rules(kind, host, hosts))
+        time.sleep(random.uniform(1.5, 3))  # what was on its way has come by then
     clients.wait_for_more_acks(cluster, producers, 50)
-    if kind != "lossy":
+    if kind in ISOLATED:
         still = [p for p in led if cluster.leader(p, witness) is victim]
         if still:
             raise clients.Broken(f"REJECTED: node {victim.node} is cut off and still leads {still}")
     end = time.monotonic()
-    did = host.heal()
-    if did["dropped"] == 0:
+    dropped += host.heal()["dropped"]
+    if dropped == 0:
         raise clients.Broken("REJECTED: the cut dropped nothing")
     silence = max(producer.longest_silence(begin, end) for producer in producers)
     clients.wait_for_more_acks(cluster, producers, 50)
     cluster.wait_until_well()
-    what = f"node {victim.node}, which led {led or 'no partition'}; {did['dropped']} frames dropped, {did['carried']} carried"
+    what = f"node {victim.node}, which led {led or 'no partition'}; {dropped} frames dropped"
     print(f"{kind}: {what}; at most {silence:.2f} s without acknowledgements", flush=True)
     return silence
 

@@ -53,7 +53,7 @@ class Host:
         self.enter = ["nsenter", f"--net=/proc/{self.cable.pid}/ns/net", "--"]
 
     def cut(self, **rules):
-        """New rules for the cable (see cable.py); what the ones before did: frames `dropped` and `carried`."""
+        """New rules for the cable (see cable.py); what the ones before did: how many frames were `dropped`."""
         self.cable.stdin.write(json.dumps(rules) + "\n")
         self.cable.stdin.flush()
         return json.loads(self.cable.stdout.readline())

@@ -30,12 +30,12 @@ fault() {
 fault powercut image "${1:-4}"
 fault fsyncgate image
 fault disk_full image
-fault netcuts network "${1:-6}"
+fault netcuts network "${1:-8}"
 fault cluster_powercut image "${1:-3}"
 fault cluster_disks image
 
 if [ $# -gt 0 ]; then
     echo "=== kills, and brokers that stand still"
     export CAUDAL_KILL_ROUNDS=$1 CAUDAL_PAUSE_ROUNDS=$((($1 + 9) / 10)) CAUDAL_PAUSE_SECONDS=30
-    (cd "$root" && cargo test --locked -p caudal-tests --test e2e -- --nocapture --test-threads 1 acknowledged)
+    (cd "$root" && cargo test --locked -p caudal-tests --test e2e -- --nocapture --test-threads 1 acknowledged outlives)
 fi
