@@ -4,9 +4,14 @@
 usage: cluster_powercut.py CAUDAL CHECK_HISTORY [ROUNDS] [SEED]
 
 Each broker's folder lies on an ext4 of its own, which is shut down under it as in powercut.py. Producers and a reader
-live through all rounds and are not told. With one broker down the other two must go on; with more down they must after
-the power is back. Then the same with brokers whose syncs do nothing, all three cut at once: those must lose records,
-else the cuts were none and the run is rejected.
+live through all rounds and are not told. Kinds of rounds, in turn:
+  one       one broker loses power: the other two must go on
+  two       nobody can go on until the power is back
+  three     all at once
+  reborn    all are killed first and start again on their caches; everything is read; then the power of all goes
+  starting  the power of all goes again while they start after a cut
+Then the same with brokers whose syncs do nothing, all three cut at once: those must lose records, else the cuts were
+none and the run is rejected.
 """
 
 import contextlib
@@ -22,8 +27,7 @@ import lifeline
 from cluster import Cluster, loopback_settings
 
 PARTITIONS = 3
-# How many brokers lose power in a round.
-DOWN = (1, 2, 3)
+KINDS = ("one", "two", "three", "reborn", "starting")
 CONTROL_ROUNDS = 4
 SMALL_SEGMENTS = ("-c", "segment.bytes=1048576", "-c", "max.message.bytes=65536")
 
@@ -45,17 +49,39 @@ def three(binary, folder, wrap=()):
 
 
 def cut(victims):
-    """The power of some brokers goes, at once; it is on again when this returns."""
+    """The power of some brokers goes, at once."""
     for _, disk in victims:
         disk.cut_power()
     for broker, _ in victims:
         broker.kill()
 
 
-def power_on(cluster, victims):
+def power_on(victims):
     for _, disk in victims:
         disk.power_on()
-    cluster.start([broker for broker, _ in victims])
+
+
+def blow(kind, cluster, disks, producers, history):
+    """Cuts the power of some brokers and starts them again; their names."""
+    victims = random.sample(list(zip(cluster.brokers, disks)), {"one": 1, "two": 2}.get(kind, 3))
+    brokers = [broker for broker, _ in victims]
+    if kind == "reborn":
+        for broker in brokers:
+            broker.kill()
+        cluster.start()
+        clients.scan(cluster, history)
+    cut(victims)
+    if kind == "one":
+        clients.wait_for_more_acks(cluster, producers, 50)
+    power_on(victims)
+    if kind == "starting":
+        for broker in brokers:
+            broker.spawn()
+        time.sleep(random.uniform(0.0, 0.4))
+        cut(victims)
+        power_on(victims)
+    cluster.start(brokers)
+    return ", ".join(str(broker.node) for broker in brokers)
 
 
 def rounds(cluster, disks, history, count):
@@ -66,17 +92,12 @@ def rounds(cluster, disks, history, count):
         for number in range(count):
             clients.wait_for_more_acks(cluster, producers, 50)
             time.sleep(random.uniform(0.0, 1.0))
-            down = DOWN[number % len(DOWN)]
-            victims = random.sample(list(zip(cluster.brokers, disks)), down)
-            before = sum(producer.acked for producer in producers)
-            cut(victims)
-            if down == 1:
-                clients.wait_for_more_acks(cluster, producers, 50)
-            power_on(cluster, victims)
+            kind, before = KINDS[number % len(KINDS)], sum(producer.acked for producer in producers)
+            nodes = blow(kind, cluster, disks, producers, history)
             clients.wait_for_more_acks(cluster, producers, 50)
             read = clients.scan(cluster, history)
-            nodes = ", ".join(str(broker.node) for broker, _ in victims)
-            print(f"round {number + 1}/{count}: {before} acknowledged, power of {nodes} cut, {read} read", flush=True)
+            what = f"{before} acknowledged, power of {nodes} cut, {read} read"
+            print(f"round {number + 1}/{count} {kind}: {what}", flush=True)
             cluster.wait_until_well()
         codes = [producer.finish() for producer in producers]
         if any(codes):
@@ -104,7 +125,8 @@ def without_syncs(cluster, disks, history):
         cut(everyone)
         for producer in producers:
             producer.kill()
-        power_on(cluster, everyone)
+        power_on(everyone)
+        cluster.start()
         clients.scan(cluster, history)
 
 
@@ -125,7 +147,7 @@ def control(binary, checker, folder):
 
 def main():
     binary, checker = (os.path.abspath(path) for path in sys.argv[1:3])
-    count = int(sys.argv[3]) if len(sys.argv) > 3 else 2 * len(DOWN)
+    count = int(sys.argv[3]) if len(sys.argv) > 3 else len(KINDS)
     seed = int(sys.argv[4]) if len(sys.argv) > 4 else random.randrange(1 << 32)
     why = image.unusable()
     if why:

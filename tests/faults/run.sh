@@ -31,7 +31,7 @@ fault powercut image "${1:-4}"
 fault fsyncgate image
 fault disk_full image
 fault netcuts network "${1:-8}"
-fault cluster_powercut image "${1:-3}"
+fault cluster_powercut image "${1:-5}"
 fault cluster_disks image
 
 if [ $# -gt 0 ]; then
