@@ -33,6 +33,7 @@ fault disk_full image
 fault netcuts network "${1:-8}"
 fault cluster_powercut image "${1:-5}"
 fault cluster_disks image
+fault moves moves "${1:-3}"
 
 if [ $# -gt 0 ]; then
     echo "=== kills, and brokers that stand still"
