@@ -41,6 +41,13 @@ impl Ask {
         self.round = self.round.saturating_add(1);
     }
 
+    /// The answer brought news: what was asked for in vain is over, and the next need is another one.
+    pub(crate) fn news(&mut self, now: Instant, jitter: u64) {
+        self.round = 0;
+        let soon = now + retry::backoff(0, jitter);
+        self.not_before = self.not_before.map(|at| at.min(soon));
+    }
+
     /// When the next question may be asked, if there is need.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         self.not_before.filter(|_| self.wanted && !self.running)
@@ -75,5 +82,20 @@ mod tests {
         ask.wanted = true;
         assert_eq!(ask.wake_at().unwrap() - now, distances[0]);
         assert!(distances[0] > Duration::ZERO);
+    }
+
+    #[test]
+    fn after_news_the_next_question_may_come_soon() {
+        let now = crate::clock::now();
+        let mut ask = Ask { wanted: true, ..Ask::default() };
+        for _ in 0..9 {
+            assert!(ask.begin(now, true));
+            ask.wanted = true;
+            ask.ended(now, 0);
+        }
+        let patient = ask.wake_at().unwrap() - now;
+        ask.news(now, 0);
+        let soon = ask.wake_at().unwrap() - now;
+        assert!(soon > Duration::ZERO && soon * 8 < patient, "{soon:?}, {patient:?}");
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Metadata {
     addresses: BTreeMap<i32, Arc<str>>,
     topics: BTreeMap<Arc<str>, Arc<Topic>>,
     updated: Option<Instant>,
+    /// An answer told of a leader that was not known.
+    news: bool,
 }
 
 /// What an answer says of one topic.
@@ -112,6 +114,7 @@ impl Metadata {
             Some(old) if old.id == fresh.id => Arc::new(merge(old, fresh)),
             _ => Arc::new(fresh),
         };
+        self.news |= self.topics.get(name).is_none_or(|old| old.partitions != topic.partitions);
         self.topics.insert(name.clone(), topic.clone());
         Ok(topic)
     }
@@ -143,6 +146,11 @@ impl Metadata {
         place.epoch = epoch;
         place.shard = 0;
         self.addresses.contains_key(&node)
+    }
+
+    /// Whether an answer since the last call told of something that was not known.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// The topic as last told.

@@ -180,7 +180,12 @@ impl Task {
             Job::Metadata(answer) => {
                 self.refresh.ended(now, jitter);
                 match *answer {
-                    Ok(response) => self.on_metadata(now, response),
+                    Ok(response) => {
+                        self.on_metadata(now, response);
+                        if self.metadata.take_news() {
+                            self.refresh.news(now, jitter);
+                        }
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "no metadata");
                         self.refresh.wanted = true;

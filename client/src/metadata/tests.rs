@@ -55,6 +55,18 @@ fn an_older_view_does_not_bring_an_old_leader_back() {
 }
 
 #[test]
+fn news_is_what_was_not_known() {
+    let (mut metadata, now) = (Metadata::default(), crate::clock::now());
+    metadata.update(now, response(1, &[(Some(0), 4)]));
+    assert!(metadata.take_news() && !metadata.take_news());
+    metadata.update(now, response(1, &[(Some(0), 4)]));
+    metadata.update(now, response(1, &[(Some(1), 3)]));
+    assert!(!metadata.take_news(), "the same, and less than is known");
+    metadata.update(now, response(1, &[(Some(1), 5)]));
+    assert!(metadata.take_news());
+}
+
+#[test]
 fn hints_are_taken_when_they_are_newer_and_whole() {
     let mut metadata = Metadata::default();
     metadata.update(crate::clock::now(), response(1, &[(Some(0), 5)]));

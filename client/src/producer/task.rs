@@ -197,6 +197,9 @@ impl Task {
             Job::Metadata(names, answer) => {
                 self.refresh.ended(now, jitter);
                 self.on_metadata(now, &names, *answer);
+                if self.metadata.take_news() {
+                    self.refresh.news(now, jitter);
+                }
             }
             Job::Identity(answer) => {
                 self.identify.ended(now, jitter);
