@@ -185,6 +185,19 @@ fn replicas_move_and_a_broker_is_drained_and_taken_out_under_load() {
 }
 
 #[test]
+fn a_rolling_restart_is_no_error_to_anybody() {
+    under_load("synced", 2, |cluster, _| {
+        for at in 0..3 {
+            let broker = &mut cluster.brokers[at];
+            broker.terminate().expect("it can be told to stop");
+            assert!(broker.wait().expect("it ends").success(), "{}", broker.log());
+            broker.restart().expect("it starts again");
+            healthy(cluster);
+        }
+    });
+}
+
+#[test]
 fn three_brokers_are_one_cluster_and_each_knows_all_topics() {
     let folder = tempfile::tempdir().unwrap();
     let cluster = Cluster::start(folder.path(), 3).expect("three brokers start");
