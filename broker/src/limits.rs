@@ -367,3 +367,13 @@ pub const DISK_STALL_TICKS: u64 = 2 * ELECTION_TICKS as u64;
 
 /// Ticks after a stall before a broker may be given a leadership again.
 pub const DISK_CALM_TICKS: u64 = 300;
+
+/// Offsets that a partition leaves out when it goes on without a majority: what was acknowledged and nobody knows of any
+/// more lies among them, and no offset of it is given again.
+pub const RECOVERY_OFFSETS_LEFT_OUT: i64 = 1_000_000;
+
+/// Ticks for which the word of a replica without a leader is believed. It says it again every second.
+pub const REPORT_TICKS: u64 = 50;
+
+/// Replicas without a leader that a shard speaks of in a second; with more of them each gets its turn.
+pub const REPORTS_PER_SECOND_MAX: usize = 1000;

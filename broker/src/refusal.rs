@@ -71,6 +71,22 @@ pub enum Refusal {
         /// Why not, and what to do.
         why: String,
     },
+    /// Nothing of the partition need be given up.
+    #[error("a majority of the replicas of {partition} is intact, nothing need be given up: {why}")]
+    MajorityIntact {
+        /// Topic and partition.
+        partition: String,
+        /// How it is, and what to do.
+        why: String,
+    },
+    /// Nobody knows yet how a replica stands.
+    #[error("node {node} has not said yet how its replica of {partition} stands: try again")]
+    Unheard {
+        /// Topic and partition.
+        partition: String,
+        /// The broker.
+        node: NodeId,
+    },
     /// The name is taken.
     #[error("a topic named {name:?} exists")]
     TopicExists {

@@ -79,6 +79,42 @@ pub struct ReplicaState {
     pub in_step: bool,
 }
 
+/// What a recovery does, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// The broker whose replica the partition goes on from.
+    pub node_id: i32,
+    /// That replica; `None` where no log is left, and the partition goes on empty.
+    pub replica_id: Option<u64>,
+    /// The first offset that stays.
+    pub log_start: i64,
+    /// The first offset that is lost.
+    pub lost_from: i64,
+    /// The offset behind the last record that is known to have been there.
+    pub known_end: i64,
+    /// The offset of the first new record.
+    pub resume_at: i64,
+    /// How the replicas stand, from which this was decided.
+    pub replicas: Vec<ReplicaRemains>,
+    /// The brokers that the replicas will be on.
+    pub to: Vec<i32>,
+}
+
+/// What is left of a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaRemains {
+    /// The broker that has it.
+    pub node_id: i32,
+    /// Its id.
+    pub replica_id: u64,
+    /// `whole`, `lost-end`, `lost-log`, `closed`, or `silent` where its broker does not answer.
+    pub condition: String,
+    /// The offset behind its last record, where that is known.
+    pub next_offset: Option<i64>,
+    /// Entries that were synced behind its last one, and are gone.
+    pub missing_entries: u64,
+}
+
 fn cluster(channel: Channel) -> ClusterServiceClient<Channel> {
     ClusterServiceClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES_MAX)
 }
@@ -189,6 +225,27 @@ impl Admin {
         call.await.map(drop)
     }
 
+    /// Lets a partition without an intact majority of replicas go on from the best of them that is left: what the others
+    /// had beyond it is lost for good. With `validate_only`, says what that would mean.
+    ///
+    /// # Errors
+    /// `NotFound`; `Invalid` where a majority is intact; `UnknownOutcome` when the broker was lost in the middle.
+    pub async fn recover_partition(
+        &self,
+        topic: &str,
+        partition: i32,
+        validate_only: bool,
+    ) -> Result<Recovery, Error> {
+        let topic = topic.to_owned();
+        let request = wire::RecoverPartitionRequest { topic, partition, accept_loss: true, validate_only };
+        let repeat = if validate_only { Repeat::Safe } else { Repeat::OnlyIfRefused };
+        let call = self.client().call(repeat, |channel| {
+            let request = request.clone();
+            async move { cluster(channel).recover_partition(request).await }
+        });
+        call.await.map(recovery)
+    }
+
     /// A broker's replicas go to others, and then it is taken out for ever. With `validate_only`, says whether that can
     /// be.
     ///
@@ -200,6 +257,26 @@ impl Admin {
             .client()
             .call(Repeat::Safe, |channel| async move { cluster(channel).remove_node(request).await });
         call.await.map(drop)
+    }
+}
+
+fn recovery(recovery: wire::RecoverPartitionResponse) -> Recovery {
+    let remains = |remains: wire::ReplicaRemains| ReplicaRemains {
+        node_id: remains.node_id,
+        replica_id: remains.replica_id,
+        condition: remains.condition,
+        next_offset: remains.next_offset,
+        missing_entries: remains.missing_entries,
+    };
+    Recovery {
+        node_id: recovery.node_id,
+        replica_id: recovery.replica_id,
+        log_start: recovery.log_start,
+        lost_from: recovery.lost_from,
+        known_end: recovery.known_end,
+        resume_at: recovery.resume_at,
+        replicas: recovery.replicas.into_iter().map(remains).collect(),
+        to: recovery.to,
     }
 }
 

@@ -190,7 +190,8 @@ fn kind_of(reason: Reason) -> ErrorKind {
         | Reason::BatchInflatesTooLarge
         | Reason::MoveUnderWay
         | Reason::NoMove
-        | Reason::CannotRemoveNode => ErrorKind::Invalid,
+        | Reason::CannotRemoveNode
+        | Reason::MajorityIntact => ErrorKind::Invalid,
         Reason::UnsupportedConfig | Reason::UnsupportedCodec | Reason::TransactionsUnsupported => {
             ErrorKind::Unsupported
         }

@@ -42,7 +42,7 @@ pub use admin::Admin;
 pub use caudal_proto::batch::Codec;
 pub use caudal_proto::v1::Reason;
 pub use client::Client;
-pub use cluster::{ClusterState, NodeState, PartitionState, ReplicaState};
+pub use cluster::{ClusterState, NodeState, PartitionState, Recovery, ReplicaRemains, ReplicaState};
 pub use config::{Acks, ClientConfig, ConsumerConfig, OutOfRange, ProducerConfig};
 pub use consumer::{Consumer, ConsumerBuilder, RecordBatch, Start, Tail};
 pub use delivery::{BatchReceipt, Delivery, Receipt, Replica};

@@ -18,6 +18,7 @@ mod idempotence;
 mod kill;
 mod load;
 mod produce;
+mod recover;
 mod serve;
 mod streams;
 mod topics;

@@ -5,6 +5,7 @@
 //! * `produce T:P [acks=…] [producer=N epoch=N seq=N] [time=+MS] [transactional] VALUE…`; `a*70000` is a long value
 //! * `trim T:P before=N`, `read T:P [from=N]`, `files`
 //! * `pass [SHARD]`, `sync`, `run` (both until nothing more happens), `tick N`, `clock +MS`
+//! * `recover T:P [dry=1]`: it goes on from what is left
 //! * `peer-up NODE`: another broker is heard
 //! * `quota +N` over what is used, `quota none`, `fail sync|write|read|remove FILE [after=N]`, `cut after=N`, `flip FILE at=N`
 //! * `quietly COMMAND` and `repeat N COMMAND`: that, and a run, without a trace
@@ -99,6 +100,7 @@ impl World {
             "sync" => self.sync()?,
             "run" => self.run()?,
             "tick" => self.tick(number(words.first()?)?)?,
+            "recover" => return self.recover(words),
             "peer-up" => self.peer_up(NodeId(number(words.first()?)?))?,
             "clock" => {
                 let ms: i64 = number(words.first()?)?;
@@ -152,6 +154,16 @@ impl World {
             _ => Request::InitProducer { continue_from: None },
         };
         self.ask(PartitionId::CONTROL, |ticket| ShardInput::Machine(Input::Control { ticket, request }))
+    }
+
+    fn recover(&mut self, mut words: Words<'_>) -> Result<(), String> {
+        let (topic, partition) = words.first()?.split_once(':').ok_or("T:P")?;
+        let (topic, partition) = (topic.to_owned(), number(partition)?);
+        let validate_only = words.number::<u8>("dry")?.is_some();
+        words.end()?;
+        self.ask(PartitionId::CONTROL, |ticket| {
+            ShardInput::Machine(Input::Recover { ticket, topic, partition, validate_only })
+        })
     }
 
     fn produce(&mut self, mut words: Words<'_>) -> Result<(), String> {

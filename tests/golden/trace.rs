@@ -107,6 +107,15 @@ fn control(reply: &ControlReply) -> String {
             refused(refusal)
         }
         ControlReply::RegisterNode(known) => format!("node {}", known.node),
+        ControlReply::Recovered(Ok(recovery)) => format!(
+            "recovered from replica {:?} start={} lost={}..{} resumes at {}",
+            recovery.replica.map(|replica| replica.0),
+            recovery.log_start,
+            recovery.lost_from,
+            recovery.known_end,
+            recovery.resume_at
+        ),
+        ControlReply::Recovered(Err(refusal)) => refused(refusal),
         ControlReply::Done(result) => match result {
             Ok(()) => "done".to_owned(),
             Err(refusal) => refused(refusal),
@@ -139,6 +148,15 @@ fn letter(names: &Names, message: &ShardMessage) -> String {
             format!("assign {} replica={}", names.partition(*partition), seats.here)
         }
         ShardMessage::Delete { partition, .. } => format!("delete {}", names.partition(*partition)),
+        ShardMessage::Reports { reports, .. } => {
+            let shown: Vec<String> = reports
+                .iter()
+                .map(|(id, report)| {
+                    format!("{} {} end={}", names.partition(*id), report.condition.word(), report.next_offset)
+                })
+                .collect();
+            format!("without a leader: {}", shown.join(", "))
+        }
         ShardMessage::Draining(nodes) => format!("draining {nodes:?}"),
         ShardMessage::Registered(node) => format!("registered as node {node}"),
     }
@@ -189,6 +207,10 @@ fn field(what: &MetaField) -> String {
             let start = jumped.start;
             format!("jumped to generation {} first-index={}", start.generation, start.first_index)
         }
+        MetaField::Inherited(heir) => format!(
+            "replica {} goes on behind {} of term {} in term {}, log-start={}",
+            heir.replica, heir.last, heir.last_term, heir.term, heir.log_start
+        ),
         MetaField::Removed => "removed".to_owned(),
     }
 }

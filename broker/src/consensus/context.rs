@@ -48,7 +48,9 @@ pub(super) fn stub(entry: &Entry) -> eraftpb::Entry {
     raft.set_entry_type(match entry.kind {
         Kind::ConfChange => eraftpb::EntryType::EntryConfChange,
         Kind::ConfChangeV2 => eraftpb::EntryType::EntryConfChangeV2,
-        Kind::Batch | Kind::Noop | Kind::Command | Kind::SetLogStart => eraftpb::EntryType::EntryNormal,
+        Kind::Batch | Kind::Noop | Kind::Command | Kind::SetLogStart | Kind::Loss => {
+            eraftpb::EntryType::EntryNormal
+        }
     });
     if matches!(entry.kind, Kind::ConfChange | Kind::ConfChangeV2) {
         raft.data = entry.payload.clone();
@@ -109,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_entry_comes_back_as_it_went() {
-        for kind in [Kind::Batch, Kind::Command, Kind::SetLogStart] {
+        for kind in [Kind::Batch, Kind::Command, Kind::SetLogStart, Kind::Loss] {
             let entry = entry(kind, u32::from(kind == Kind::Batch));
             assert_eq!(from_raft(&to_raft(&entry), Before::default()), Some(entry));
         }

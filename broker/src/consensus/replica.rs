@@ -219,10 +219,20 @@ impl Replica {
     /// Puts a proposal into the log, with `now_ms` as its append time unless that would go back. The entry as it will
     /// stand there, if this replica goes on leading; `None` when it does not lead.
     pub fn propose(&mut self, proposal: Proposal, now_ms: i64) -> Option<Entry> {
+        self.propose_at(proposal, self.next_offset(), now_ms)
+    }
+
+    /// The offset that the next record takes, if this replica goes on leading.
+    pub fn next_offset(&self) -> Offset {
+        self.proposed.0
+    }
+
+    /// As [`Replica::propose`], at an offset that is not below the next one.
+    pub fn propose_at(&mut self, proposal: Proposal, base_offset: Offset, now_ms: i64) -> Option<Entry> {
         if !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
             return None;
         }
-        let (base_offset, last_time) = self.proposed;
+        let (_, last_time) = self.proposed;
         let entry = Entry {
             index: Index(self.raw.raft.raft_log.last_index()).next(),
             term: self.term(),
@@ -446,6 +456,11 @@ impl Replica {
     /// The term of an entry that came out of a `Ready` and is in the log, or of the one before the first.
     pub fn term_of(&self, index: Index) -> Option<Term> {
         self.raw.store().term_of(index)
+    }
+
+    /// The term of the last entry.
+    pub fn last_term(&self) -> Term {
+        Term(self.raw.raft.raft_log.last_term())
     }
 
     /// The offset behind the entry at `index`, where `index` is not applied yet or the last applied one.

@@ -60,6 +60,7 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         entries: message.entries.into_iter().map(entry_to_peer).collect(),
         snapshot,
         announce: None,
+        reports: Vec::new(),
         // The node knows.
         voters_index: 0,
         // The store knows.

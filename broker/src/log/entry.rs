@@ -20,6 +20,10 @@ pub enum Kind {
     ConfChangeV2 = 5,
     /// Moves the first offset that readers may see. The payload is the offset, 8 bytes, little-endian.
     SetLogStart = 6,
+    /// Records that were acknowledged are lost: those from the offset in the payload (8 bytes, little-endian) to before
+    /// the entry's own. The only kind whose base offset may lie behind the end of the entry before, so that no record
+    /// gets an offset of theirs.
+    Loss = 7,
 }
 
 impl Kind {
@@ -32,6 +36,7 @@ impl Kind {
             4 => Kind::ConfChange,
             5 => Kind::ConfChangeV2,
             6 => Kind::SetLogStart,
+            7 => Kind::Loss,
             _ => return None,
         })
     }

@@ -139,6 +139,21 @@ pub struct Jumped {
     pub snapshot: (Index, Term),
 }
 
+/// What a log becomes that another replica goes on with, alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inherited {
+    /// The other replica, its only voter.
+    pub replica: ReplicaId,
+    /// Its term, above every one that the log has.
+    pub term: Term,
+    /// The last entry: everything up to it counts as committed, applied and durable, and nothing behind it.
+    pub last: Index,
+    /// Its term.
+    pub last_term: Term,
+    /// The first offset that readers may see.
+    pub log_start: crate::ids::Offset,
+}
+
 /// What changes in a [`PartitionMeta`]. Those that must be durable before the round completes say so.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetaField {
@@ -194,6 +209,8 @@ pub enum MetaField {
     },
     /// The log goes on in another generation, with everything that belongs to it; durable before that is used.
     Jumped(Box<Jumped>),
+    /// The log goes on under another replica id; durable before that one takes part.
+    Inherited(Box<Inherited>),
     /// The partition is deleted; durable before its folder goes.
     Removed,
 }
@@ -210,6 +227,7 @@ impl MetaField {
             | MetaField::LowerDurable { .. }
             | MetaField::Snapshot { .. }
             | MetaField::Jumped(_)
+            | MetaField::Inherited(_)
             | MetaField::Removed => true,
         }
     }

@@ -42,7 +42,7 @@ pub use fs::{File, Fs, Map, OpenMode};
 pub use gather::Gather;
 pub use index::{INDEX_STEP_BYTES, IndexEntry, SparseIndex};
 pub use meta::MetaLog;
-pub use meta_change::{Jumped, MetaChange, MetaField, PartitionMeta, Voters};
+pub use meta_change::{Inherited, Jumped, MetaChange, MetaField, PartitionMeta, Voters};
 pub use producers::ProducerFrame;
 pub use reader::{ReadBatches, ReadError, Reader};
 pub use recovery::{OpenError, Recovered};

@@ -8,8 +8,9 @@ use caudal_proto::peer;
 use uuid::Uuid;
 
 use super::Node;
-use super::event::{Now, Output, Seats, ShardMessage};
+use super::event::{Now, Output, ShardMessage};
 use super::partition::Life;
+use super::seats::Seats;
 use crate::consensus::voters_from_peer;
 use crate::ids::{NodeId, PartitionId, ReplicaId, ShardId, TopicId};
 use crate::limits::{CONTROL_VOTERS, CONTROL_VOTERS_OF_FIVE, MOVES_AT_ONCE};
@@ -55,29 +56,30 @@ impl Node {
         if known.is_none_or(|member| member.is(&own)) {
             return;
         }
-        let Some(partition) = self.partitions.get(&PartitionId::CONTROL) else { return };
-        let Life::Live(live) = &partition.life else { return };
-        let leader = live.replica.leader().filter(|leader| *leader != live.replica.id());
-        let Some(to) = leader.and_then(|leader| partition.seats.nodes.get(&leader)) else { return };
+        let Some((mut message, to)) = self.to_control_leader() else { return };
+        message.announce = Some(peer::Join {
+            node_uuid: bytes::Bytes::copy_from_slice(own.uuid.as_bytes()),
+            grpc_address: own.address,
+            peer_address: own.peer_address,
+            rack: own.rack.unwrap_or_default(),
+            level: own.level,
+        });
+        self.outputs.push_back(Output::Send { to, class: peer::Class::Control, message: Box::new(message) });
+    }
+
+    /// A message to the replica that leads the control partition, where that is another broker's, and the broker.
+    pub(super) fn to_control_leader(&self) -> Option<(peer::Message, NodeId)> {
+        let partition = self.partitions.get(&PartitionId::CONTROL)?;
+        let Life::Live(live) = &partition.life else { return None };
+        let leader = live.replica.leader().filter(|leader| *leader != live.replica.id())?;
         let message = peer::Message {
             topic_id: bytes::Bytes::copy_from_slice(TopicId::CONTROL.as_bytes()),
             partition: 0,
             from: live.replica.id().0,
-            to: leader.unwrap_or_default().0,
-            announce: Some(peer::Join {
-                node_uuid: bytes::Bytes::copy_from_slice(own.uuid.as_bytes()),
-                grpc_address: own.address,
-                peer_address: own.peer_address,
-                rack: own.rack.unwrap_or_default(),
-                level: own.level,
-            }),
+            to: leader.0,
             ..peer::Message::default()
         };
-        self.outputs.push_back(Output::Send {
-            to: *to,
-            class: peer::Class::Control,
-            message: Box::new(message),
-        });
+        Some((message, *partition.seats.nodes.get(&leader)?))
     }
 
     /// A broker of the cluster says something new of itself.
@@ -111,7 +113,7 @@ impl Node {
             learners = nodes.keys().copied().filter(|replica| !voters.contains(replica)).collect();
         }
         nodes.insert(identity.control, identity.node);
-        Seats { here: identity.control, nodes, voters, learners, original }
+        Seats { here: identity.control, nodes, voters, learners, original, heir: None }
     }
 
     /// Those that vote stay, as far as they are not removed; the lowest numbers join them.
@@ -191,22 +193,29 @@ impl Node {
         partition.seats.nodes.iter().any(|(replica, home)| *home == node && votes(replica))
     }
 
-    fn propose_own(&mut self, now: Now, command: &Command) {
+    pub(super) fn propose_own(&mut self, now: Now, command: &Command) {
         let index = self.propose_command(now, command);
         if let (Some(control), Some(index)) = (&mut self.control, index) {
             control.own_command = index;
         }
     }
 
-    /// What brokers say of the partitions that they lead: a move whose target votes is done.
+    /// What brokers say of the partitions that they lead: a move whose target votes is done; a replica that is lost can be
+    /// replaced.
     pub(super) fn statuses(&mut self, now: Now, statuses: &[peer::PartitionStatus]) {
+        let tick = self.ticks;
         for status in statuses {
-            let Some(control) = &self.control else { return };
+            let Some(control) = &mut self.control else { return };
+            control.heard.note_leader(&control.catalog, status, tick);
             if control.own_command > control.applied {
-                return;
+                continue;
             }
-            let Some((partition, replicas)) = finished(&control.catalog, status) else { continue };
-            self.propose_own(now, &Command::FinishMove { partition, replicas });
+            match finished(&control.catalog, status) {
+                Some((partition, replicas)) => {
+                    self.propose_own(now, &Command::FinishMove { partition, replicas });
+                }
+                None => self.replace_lost(now, status),
+            }
         }
     }
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::event::{Boot, Now, Output, Reply, Seats, ShardMessage, Ticket};
+use super::event::{Boot, Now, Output, Reply, ShardMessage, Ticket};
 use super::partition::Life;
+use super::reports::Heard;
+use super::seats::Seats;
 use super::waiters::Awaited;
 use super::{Node, shard_of};
 use crate::consensus::Proposal;
@@ -28,6 +30,8 @@ pub(super) struct Control {
     pub(super) own_command: Index,
     told_number: bool,
     changed: bool,
+    /// What brokers say of partitions.
+    pub(super) heard: Heard,
 }
 
 impl Node {
@@ -174,7 +178,7 @@ impl Node {
                 .and_then(|placement| seats(placement, here));
             let lives = seats(placement, here);
             if let Some(gone) =
-                lived.filter(|lived| lives.as_ref().is_none_or(|lives| lives.here != lived.here))
+                lived.filter(|lived| lives.as_ref().is_none_or(|lives| !lives.goes_on_from(lived.here)))
             {
                 self.tell_shard(partition, ShardMessage::Delete { partition, replica: gone.here });
             }
@@ -267,6 +271,7 @@ fn seats(placement: &PartitionPlacement, node: NodeId) -> Option<Seats> {
         voters: placement.wanted().iter().map(|(_, replica)| *replica).collect(),
         learners: Vec::new(),
         original: !placement.moved,
+        heir: placement.heir.filter(|heir| heir.replica == here),
     })
 }
 

@@ -1,17 +1,18 @@
 //! What goes into the machine and what comes out of it: one closed set each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use caudal_proto::batch::Header;
 use caudal_proto::peer;
 
+use super::seats::Seats;
 use crate::consensus;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
 use crate::log::{Entry, LogStart, SegmentFacts, Voters};
 use crate::refusal::Refusal;
-use crate::state::{Catalog, ProducerFrame, TopicConfig};
+use crate::state::{Catalog, Heir, ProducerFrame, ReplicaReport, TopicConfig};
 use crate::state::{Reply as ControlReply, Request as ControlRequest};
 
 /// Why a partition is closed whose log there was no room for. It is opened when there is some.
@@ -67,6 +68,15 @@ pub enum Input {
         partition: PartitionId,
         /// For people; [`NO_ROOM_FOR_LOG`] where that is the cause.
         why: String,
+    },
+    /// A log was here and is gone.
+    Lost {
+        /// Whose.
+        partition: PartitionId,
+        /// For people.
+        why: String,
+        /// Entries up to here were durable in it.
+        durable: Index,
     },
     /// A producer's batch.
     Produce {
@@ -198,6 +208,17 @@ pub enum Input {
         /// Where to.
         to: NodeId,
     },
+    /// A partition without an intact majority shall go on from what is left.
+    Recover {
+        /// Who waits.
+        ticket: Ticket,
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Says what that would mean, changes nothing.
+        validate_only: bool,
+    },
     /// A message of another shard of this broker.
     Shard(ShardMessage),
     /// The broker stops: refuse what is new, finish what is begun.
@@ -221,6 +242,8 @@ pub struct Boot {
     pub snapshot_index: Index,
     /// Acknowledged entries are missing at the end: read-only, no vote, no write.
     pub lost_end: bool,
+    /// So many of them, at least.
+    pub missing_entries: u64,
     /// The offset behind the last entry.
     pub next_offset: Offset,
 }
@@ -312,6 +335,8 @@ pub enum Output {
         replica: ReplicaId,
         /// All replicas of the partition at its birth; none for a replica that is told by a leader.
         voters: Vec<u64>,
+        /// Where it takes over the log of another one.
+        heir: Option<Heir>,
         /// The topic's configuration.
         config: Arc<TopicConfig>,
         /// The topic's name, for messages.
@@ -403,21 +428,13 @@ pub enum ShardMessage {
     Registered(NodeId),
     /// Brokers that give their leaderships away.
     Draining(Arc<BTreeSet<NodeId>>),
-}
-
-/// Where the replicas of a partition are, and which of them shall vote.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seats {
-    /// The replica here.
-    pub here: ReplicaId,
-    /// All replicas there are or shall be.
-    pub nodes: BTreeMap<ReplicaId, NodeId>,
-    /// Those that shall vote; the first is the one to lead where nothing speaks against it.
-    pub voters: Vec<ReplicaId>,
-    /// Those that shall learn and not vote.
-    pub learners: Vec<ReplicaId>,
-    /// Whether the replica here is one of those that the partition began with.
-    pub original: bool,
+    /// Replicas of a shard that have no leader, or take no part: all that it has.
+    Reports {
+        /// Which shard.
+        shard: ShardId,
+        /// What it says of them.
+        reports: Vec<(PartitionId, ReplicaReport)>,
+    },
 }
 
 /// An answer of the machine.

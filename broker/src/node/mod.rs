@@ -20,10 +20,14 @@ mod cluster;
 mod control;
 mod elections;
 mod event;
+mod identity;
 mod partition;
 mod peers;
 mod produce;
 mod stall;
+mod recover;
+mod reports;
+mod seats;
 mod steer;
 mod waiters;
 mod written;
@@ -38,19 +42,20 @@ pub use control::Probe;
 use elections::Chronicle;
 pub use elections::{Cause, Election, Elections, Step};
 pub use event::{
-    Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, Published, Receipt, Reply, Seats, ShardMessage,
-    Ticket,
+    Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, Published, Receipt, Reply, ShardMessage, Ticket,
 };
+pub use identity::{Founder, Identity};
 use partition::{Life, Live, Partition};
 pub use peers::{producers_of, start_of, voters_of};
 use stall::DiskWatch;
+pub use seats::Seats;
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};
 use crate::limits::{HAND_OVER_TICKS, REOPEN_INTERVAL_MS, SHARD_UNCOMMITTED_BYTES_MAX};
 use crate::log::Kind;
 use crate::refusal::Refusal;
-use crate::state::{FIRST_CONTROL_REPLICA, FIRST_NODE, TopicConfig, TopicDefaults};
+use crate::state::{TopicConfig, TopicDefaults};
 
 /// The shard that a partition lives on; the control partition on the first. Nothing on disk depends on it.
 pub fn shard_of(partition: PartitionId, shards: u32) -> ShardId {
@@ -58,49 +63,6 @@ pub fn shard_of(partition: PartitionId, shards: u32) -> ShardId {
         return ShardId(0);
     }
     ShardId(crc32fast::hash(&partition.to_bytes()) % shards.max(1))
-}
-
-/// Who a broker is.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The identity in its data folder.
-    pub node_uuid: uuid::Uuid,
-    /// HOST:PORT of its gRPC listener, as clients reach it.
-    pub address: String,
-    /// HOST:PORT of its peer listener, as other brokers reach it.
-    pub peer_address: String,
-    /// Where its machine stands.
-    pub rack: Option<String>,
-    /// Its number.
-    pub node: NodeId,
-    /// Its replica of the control partition.
-    pub control: ReplicaId,
-    /// The brokers that the cluster began with, in the order of their numbers; none where this one joined it later.
-    pub founders: Vec<Founder>,
-}
-
-/// A broker that its cluster began with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Founder {
-    /// The identity in its data folder.
-    pub uuid: uuid::Uuid,
-    /// HOST:PORT of its peer listener.
-    pub peer_address: String,
-}
-
-impl Identity {
-    /// A broker that is a cluster alone.
-    pub fn alone(node_uuid: uuid::Uuid, address: String) -> Identity {
-        Identity {
-            node_uuid,
-            address,
-            peer_address: String::new(),
-            rack: None,
-            node: FIRST_NODE,
-            control: FIRST_CONTROL_REPLICA,
-            founders: vec![Founder { uuid: node_uuid, peer_address: String::new() }],
-        }
-    }
 }
 
 /// What a machine is born with.
@@ -147,6 +109,8 @@ pub struct Node {
     /// Whether there ever was another broker: one alone has nobody to tell.
     has_peers: bool,
     chronicle: Chronicle,
+    /// Whether the last look found replicas to speak of.
+    reported: bool,
 }
 
 impl Node {
@@ -169,6 +133,7 @@ impl Node {
             disk: DiskWatch::default(),
             has_peers: false,
             chronicle: Chronicle::default(),
+            reported: false,
             options,
         };
         if node.control.is_some() {
@@ -184,6 +149,7 @@ impl Node {
             Input::Tick => self.tick(),
             Input::Opened { partition, boot } => self.opened(now, partition, *boot),
             Input::OpenFailed { partition, why } => self.close(partition, &why),
+            Input::Lost { partition, why, durable } => self.lost(partition, &why, durable),
             Input::Produce { ticket, partition, batch, acks, room } => {
                 self.produce(now, ticket, partition, batch, acks, room);
             }
@@ -226,6 +192,9 @@ impl Node {
             Input::PeerDown(node) => self.peer_down(node),
             Input::Dropped { partition, replica } => self.dropped(partition, replica),
             Input::Transfer { ticket, partition, to } => self.transfer(ticket, partition, to),
+            Input::Recover { ticket, topic, partition, validate_only } => {
+                self.recover(now, ticket, &topic, partition, validate_only);
+            }
             Input::Shard(message) => self.shard_message(message),
             Input::Stop => {
                 (self.stopping, self.stopped_at) = (true, self.ticks);
@@ -283,6 +252,8 @@ impl Node {
         if second {
             self.announce();
             self.steer();
+            self.tell_reports();
+            self.report();
             for partition in self.partitions.values_mut() {
                 partition.note_commit();
             }
@@ -310,17 +281,24 @@ impl Node {
                 return;
             }
             // The replica that was here is removed, and another one comes.
-            Some(known) => {
+            Some(known) if !seats.goes_on_from(known.seats.here) => {
                 let before = known.seats.here;
                 self.remove(id, before);
             }
+            Some(_) => self.forget(id),
             None => {}
         }
-        let voters = seats.voters.iter().map(|replica| replica.0).filter(|_| seats.original).collect();
+        let empty_heir = seats.heir.is_some_and(|heir| heir.of.is_none());
+        let born = match seats.original || empty_heir {
+            true if empty_heir => vec![seats.here.0],
+            true => seats.voters.iter().map(|replica| replica.0).collect(),
+            false => Vec::new(),
+        };
         self.outputs.push_back(Output::Open {
             partition: id,
             replica: seats.here,
-            voters,
+            voters: born,
+            heir: seats.heir,
             config: Arc::clone(&config),
             topic: Arc::clone(&topic),
         });
@@ -332,13 +310,26 @@ impl Node {
         if self.partitions.get(&id).is_some_and(|known| known.seats.here > replica) {
             return;
         }
+        self.forget(id);
+        self.outputs.push_back(Output::Delete { partition: id, replica });
+    }
+
+    /// The replica's life here ends.
+    fn forget(&mut self, id: PartitionId) {
         if let Some(mut gone) = self.partitions.remove(&id) {
             self.uncommitted_bytes -= gone.uncommitted_bytes();
             let refusal = Refusal::UnknownTopicId { id: id.topic.to_string() };
             gone.fail_waiters(&refusal, &mut self.outputs);
         }
         self.dirty.remove(&id);
-        self.outputs.push_back(Output::Delete { partition: id, replica });
+    }
+
+    /// The replica's log is gone: it never takes part again.
+    fn lost(&mut self, id: PartitionId, why: &str, durable: Index) {
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.left = Some(partition.nothing_left(durable));
+            self.close(id, why);
+        }
     }
 
     fn opened(&mut self, now: Now, id: PartitionId, boot: Boot) {
@@ -346,6 +337,13 @@ impl Node {
         let (incarnation, seed) = (self.incarnations, self.options.seed);
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         partition.incarnation = incarnation;
+        partition.left = None;
+        if boot.group.replica != partition.seats.here {
+            // It could vote where it must not.
+            let why =
+                format!("the log on the disk is of replica {}, another one is wanted", boot.group.replica);
+            return self.close(id, &why);
+        }
         if boot.lost_end {
             partition.show_what_is_left(&boot);
             let why = "acknowledged records at its end are missing from the disk; what is left can be read";
@@ -380,6 +378,7 @@ impl Node {
             ShardMessage::Delete { partition, replica } => self.remove(partition, replica),
             ShardMessage::Registered(node) => self.registered(node),
             ShardMessage::Draining(nodes) => self.unfit = nodes,
+            ShardMessage::Reports { shard, reports } => self.own_reports(shard, reports),
         }
     }
 
@@ -420,6 +419,7 @@ impl Node {
             self.apply_command(id, &command)?;
         }
         self.with_live(id, Live::answer_committed);
+        self.leave_out_lost(now, id);
         if id == PartitionId::CONTROL {
             self.publish_catalog();
         }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::elections::Part;
-use super::event::{Boot, Output, Published, Reply, Seats};
+use super::event::{Boot, Output, Published, Reply};
 use super::peers::producers_at;
 use super::produce::producer_frame;
 use super::raft_boot;
+use super::seats::Seats;
 use super::waiters::{Awaited, Waiters};
 use super::written::Words;
 use caudal_proto::batch::Header;
@@ -17,7 +18,7 @@ use crate::consensus::{FIRST_INDEX, Ready, Replica};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::log::{Entry, Kind, LogStart};
 use crate::refusal::Refusal;
-use crate::state::{Producers, TopicConfig};
+use crate::state::{Condition, Producers, ReplicaReport, TopicConfig};
 
 /// A partition that this shard has a replica of.
 pub(super) struct Partition {
@@ -30,8 +31,8 @@ pub(super) struct Partition {
     /// When it panicked last.
     pub(super) panicked_ms: Option<u64>,
     published: Option<Published>,
-    /// What a replica that lost its end can still show.
-    left: Option<(Offset, Offset, Term)>,
+    /// What a replica has left that lost what it had synced.
+    pub(super) left: Option<ReplicaReport>,
 }
 
 /// Where in its life a replica is.
@@ -133,7 +134,34 @@ impl Partition {
     }
 
     pub(super) fn show_what_is_left(&mut self, boot: &Boot) {
-        self.left = Some((boot.group.start.log_start, boot.next_offset, boot.group.term));
+        let group = &boot.group;
+        let last_term = group.terms.last().map_or(group.start.prev_term, |(_, term)| *term);
+        self.left = Some(ReplicaReport {
+            replica: group.replica,
+            condition: Condition::LostEnd,
+            term: group.term,
+            last_index: group.last_index,
+            last_term,
+            log_start: group.start.log_start,
+            next_offset: boot.next_offset,
+            missing_entries: boot.missing_entries,
+            voters: group.voters.clone(),
+        });
+    }
+
+    /// What there is to say of the replica when its log is gone.
+    pub(super) fn nothing_left(&self, durable: Index) -> ReplicaReport {
+        ReplicaReport {
+            replica: self.seats.here,
+            condition: Condition::LostLog,
+            term: Term(0),
+            last_index: Index(0),
+            last_term: Term(0),
+            log_start: Offset(0),
+            next_offset: Offset(0),
+            missing_entries: durable.0.saturating_sub(FIRST_INDEX.0 - 1),
+            voters: Default::default(),
+        }
     }
 
     /// What readers may know, if it is not what they know already.
@@ -155,8 +183,9 @@ impl Partition {
             Life::Opening => return None,
             Life::Closed { why } => {
                 view.closed = Some(Arc::clone(why));
-                if let Some((log_start, end, epoch)) = self.left {
-                    (view.log_start, view.high_watermark, view.epoch) = (log_start, end, epoch);
+                if let Some(left) = self.left.as_ref().filter(|left| left.condition == Condition::LostEnd) {
+                    (view.log_start, view.high_watermark, view.epoch) =
+                        (left.log_start, left.next_offset, left.term);
                 }
             }
             Life::Live(live) => {
@@ -356,7 +385,7 @@ pub(super) fn apply(
     out: &mut VecDeque<Output>,
 ) -> Result<(), String> {
     match entry.kind {
-        Kind::Batch | Kind::Noop | Kind::Command => {}
+        Kind::Batch | Kind::Noop | Kind::Command | Kind::Loss => {}
         Kind::SetLogStart => {
             let offset: [u8; 8] =
                 entry.payload.as_ref().try_into().map_err(|_| {

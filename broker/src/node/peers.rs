@@ -7,8 +7,9 @@ use caudal_proto::peer;
 
 use super::Node;
 use super::control::Control;
-use super::event::{Now, Output, Seats};
+use super::event::{Now, Output};
 use super::partition::{Life, Live, Partition};
+use super::seats::Seats;
 use crate::consensus::{APPEND, Jump, SNAPSHOT, voters_from_peer, voters_to_peer};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{FAST_TICKS, PRODUCER_BATCHES_REMEMBERED, PRODUCERS_PER_PARTITION_MAX};
@@ -32,6 +33,9 @@ impl Node {
         let meant = partition.seats.here == ReplicaId(message.to);
         if let Some(said) = message.announce {
             return self.announced(now, id, from, said);
+        }
+        if !message.reports.is_empty() {
+            return self.reports_from(id, from, message.reports);
         }
         let lives = matches!(partition.life, Life::Live(_));
         if !(known && meant && lives && is_whole(&message)) {

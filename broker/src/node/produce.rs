@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use caudal_proto::batch::Header;
 
-use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Seats, Ticket};
+use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Ticket};
 use super::partition::{Life, Live, located};
+use super::seats::Seats;
 use super::waiters::{Awaited, Place};
 use super::{Node, Partition};
 use crate::consensus::Proposal;
@@ -135,6 +136,12 @@ impl Node {
             Life::Closed { why } => Err(Refusal::PartitionClosed { why: why.to_string() }),
             Life::Live(live) if !live.replica.is_leader() => Err(not_leader(live, &partition.seats)),
             Life::Live(live) if !live.replica.is_ready_leader() => Err(Refusal::LeaderNotReady),
+            // Offsets that are lost are left out first.
+            Life::Live(live)
+                if partition.seats.heir.is_some_and(|heir| live.lost_from(heir.resume_at).is_some()) =>
+            {
+                Err(Refusal::LeaderNotReady)
+            }
             Life::Live(live) => Ok((partition, live)),
         }
     }

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use caudal_proto::peer;
 
 use super::Node;
-use super::event::{Output, Reply, Seats, Ticket};
+use super::event::{Output, Reply, Ticket};
 use super::partition::{Life, Live, Partition};
 use super::peers::status;
+use super::seats::Seats;
 use crate::consensus::{Change, Follower};
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId};
 use crate::limits::{BALANCE_TICKS, CAUGHT_UP_ENTRIES, SECOND_TICKS, STATUS_TICKS};
@@ -41,6 +42,8 @@ impl Node {
                 if let Some(next) = standing.successor(live) {
                     live.replica.transfer_to(next);
                 }
+            } else if partition.seats.heir.is_some_and(|heir| live.lost_from(heir.resume_at).is_some()) {
+                // Nobody joins before the lost offsets are left out.
             } else if let Some(change) = standing.change(live) {
                 // Also where it should not lead: perhaps nobody can take over before the replicas have moved.
                 live.replica.propose_change(&change);

@@ -10,7 +10,10 @@ use super::forward::{answered, forwarded};
 use super::status::status;
 use super::{Door, convert, mismatched_reply};
 use crate::ids::{NodeId, PartitionId, ReplicaId};
-use crate::state::{Member, PartitionPlacement, Reply, Request as ControlRequest, Topic};
+use crate::refusal::Refusal;
+use crate::state::{
+    Condition, Member, PartitionPlacement, Recovery, Reply, Request as ControlRequest, Survivor, Topic,
+};
 
 /// The service, on one shard's connections.
 pub struct Cluster {
@@ -27,6 +30,17 @@ impl Cluster {
             Err(refusal) => Err(refusal),
         };
         decided.map_err(|refusal| status(&refusal))
+    }
+
+    /// Refuses to give anything up of a partition that this broker leads.
+    fn check_leaderless(&self, topic: &str, partition: i32) -> Result<(), Refusal> {
+        let name = v1::TopicRef { topic: Some(v1::topic_ref::Topic::Name(topic.to_owned())) };
+        let view = convert::locate(&self.door.views, Some(&name), Some(partition));
+        if view.is_ok_and(|view| view.standing().ready) {
+            let (partition, why) = (format!("{topic}:{partition}"), "this broker leads it".to_owned());
+            return Err(Refusal::MajorityIntact { partition, why });
+        }
+        Ok(())
     }
 }
 
@@ -111,6 +125,29 @@ impl ClusterService for Cluster {
         Ok(Response::new(v1::TransferLeaderResponse {}))
     }
 
+    async fn recover_partition(
+        &self,
+        request: Request<v1::RecoverPartitionRequest>,
+    ) -> Result<Response<v1::RecoverPartitionResponse>, Status> {
+        if let Some(leader) = self.door.control_elsewhere(&request)? {
+            return answered(ClusterServiceClient::new(leader).recover_partition(forwarded(request))).await;
+        }
+        let v1::RecoverPartitionRequest { topic, partition, accept_loss, validate_only } =
+            request.into_inner();
+        if !accept_loss && !validate_only {
+            let why = "acknowledged records may be lost by this: say that you accept it";
+            let refusal = Refusal::InvalidArgument { field: "accept_loss".into(), why: why.into() };
+            return Err(status(&refusal));
+        }
+        self.check_leaderless(&topic, partition).map_err(|refusal| status(&refusal))?;
+        let recovered = match self.door.handle.recover(topic, partition, validate_only).await {
+            Ok(Reply::Recovered(recovered)) => recovered,
+            Ok(_) => Err(mismatched_reply()),
+            Err(refusal) => Err(refusal),
+        };
+        recovered.map(recovery).map(Response::new).map_err(|refusal| status(&refusal))
+    }
+
     async fn drain_node(
         &self,
         request: Request<v1::DrainNodeRequest>,
@@ -133,6 +170,26 @@ impl ClusterService for Cluster {
         let v1::RemoveNodeRequest { node_id, validate_only } = request.into_inner();
         self.decide(ControlRequest::RemoveNode { node: NodeId(node_id), validate_only }).await?;
         Ok(Response::new(v1::RemoveNodeResponse {}))
+    }
+}
+
+fn recovery(recovery: Recovery) -> v1::RecoverPartitionResponse {
+    let remains = |survivor: Survivor| v1::ReplicaRemains {
+        node_id: survivor.node.0,
+        replica_id: survivor.replica.0,
+        condition: survivor.condition.map_or("silent", Condition::word).to_owned(),
+        next_offset: survivor.next_offset.map(|offset| offset.0),
+        missing_entries: survivor.missing_entries,
+    };
+    v1::RecoverPartitionResponse {
+        node_id: recovery.node.0,
+        replica_id: recovery.replica.map(|replica| replica.0),
+        log_start: recovery.log_start.0,
+        lost_from: recovery.lost_from.0,
+        known_end: recovery.known_end.0,
+        resume_at: recovery.resume_at.0,
+        replicas: recovery.replicas.into_iter().map(remains).collect(),
+        to: recovery.to.iter().map(|node| node.0).collect(),
     }
 }
 

@@ -43,6 +43,8 @@ fn classify(refusal: &Refusal) -> (Reason, Code, Advice) {
         Refusal::UnknownNode { .. } => (Reason::UnknownNode, Code::NotFound, Wrong),
         Refusal::MoveUnderWay { .. } => (Reason::MoveUnderWay, Code::FailedPrecondition, Wrong),
         Refusal::NoMove { .. } => (Reason::NoMove, Code::FailedPrecondition, Wrong),
+        Refusal::MajorityIntact { .. } => (Reason::MajorityIntact, Code::FailedPrecondition, Wrong),
+        Refusal::Unheard { .. } => (Reason::LeaderNotReady, Code::Unavailable, Again),
         Refusal::CannotRemove { .. } => (Reason::CannotRemoveNode, Code::FailedPrecondition, Wrong),
         Refusal::TopicExists { .. } => (Reason::TopicExists, Code::AlreadyExists, Wrong),
         Refusal::InvalidPartitions { .. } => (Reason::InvalidPartitions, Code::InvalidArgument, Wrong),
@@ -114,9 +116,10 @@ fn metadata(refusal: &Refusal) -> BTreeMap<&'static str, String> {
             values([("topic", topic as &dyn ToString), ("partition", partition)])
         }
         Refusal::UnknownNode { node, .. } | Refusal::CannotRemove { node, .. } => values([("node", node)]),
-        Refusal::MoveUnderWay { partition } | Refusal::NoMove { partition } => {
-            values([("partition", partition)])
-        }
+        Refusal::MoveUnderWay { partition }
+        | Refusal::NoMove { partition }
+        | Refusal::MajorityIntact { partition, .. }
+        | Refusal::Unheard { partition, .. } => values([("partition", partition)]),
         Refusal::InvalidPartitions { asked, .. } => values([("partitions", asked)]),
         Refusal::InvalidReplicas { asked, .. } => values([("replicas", asked)]),
         Refusal::UnknownConfig { key, .. } => values([("key", key)]),

@@ -58,6 +58,7 @@ impl Subscription {
             last_stable_offset: high_watermark,
             log_start: self.view.log_start().0,
             batches,
+            next_offset: next.0,
         }
     }
 }

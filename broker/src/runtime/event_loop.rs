@@ -211,6 +211,10 @@ impl EventLoop {
             Call::Trim { partition, before, validate_only, reply } => {
                 ShardInput::Trim { ticket: self.tickets.issue(reply), partition, before, validate_only }
             }
+            Call::Recover { topic, partition, validate_only, reply } => {
+                let ticket = self.tickets.issue(reply);
+                ShardInput::Machine(Input::Recover { ticket, topic, partition, validate_only })
+            }
             Call::Transfer { partition, to, reply } => {
                 ShardInput::Machine(Input::Transfer { ticket: self.tickets.issue(reply), partition, to })
             }

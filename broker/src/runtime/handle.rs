@@ -54,6 +54,17 @@ pub enum Call {
     },
     /// The shard shall tell of itself.
     Census(oneshot::Sender<Census>),
+    /// A partition without an intact majority shall go on from what is left.
+    Recover {
+        /// The topic's name.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// Changes nothing.
+        validate_only: bool,
+        /// Who waits.
+        reply: ReplyTo,
+    },
     /// Refuse what is new, finish what is begun, end.
     Stop,
 }
@@ -169,6 +180,22 @@ impl Handle {
     /// How many calls wait at each shard, in order.
     pub fn waiting(&self) -> impl Iterator<Item = usize> {
         self.inboxes.iter().map(|inbox| inbox.max_capacity() - inbox.capacity())
+    }
+
+    /// Lets a partition without an intact majority go on from what is left, or says what that would mean.
+    ///
+    /// # Errors
+    /// What it refuses, or the broker stops.
+    pub async fn recover(
+        &self,
+        topic: String,
+        partition: i32,
+        validate_only: bool,
+    ) -> Result<ControlReply, Refusal> {
+        let (to, outcome) = oneshot::channel();
+        let call = Call::Recover { topic, partition, validate_only, reply: ReplyTo::Control(to) };
+        self.send(PartitionId::CONTROL, call).await?;
+        outcome.await.unwrap_or(Err(Refusal::UnknownOutcome))
     }
 
     /// Tells every shard to finish and end.

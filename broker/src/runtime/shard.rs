@@ -9,6 +9,7 @@
 //!
 //! One round is on its way at a time; what the next passes write gathers for the next one.
 
+mod heirs;
 mod jumps;
 mod outputs;
 mod rounds;
@@ -180,6 +181,8 @@ pub struct Shard {
     creating: BTreeMap<PartitionId, Creating>,
     /// Logs that go on elsewhere.
     jumping: BTreeMap<PartitionId, jumps::Jumping>,
+    /// Logs that go on under another replica id.
+    inheriting: BTreeMap<PartitionId, heirs::Inheriting>,
     /// Snapshots that are being written: their index, and the one before.
     snapshots: BTreeMap<PartitionId, Snapshotting>,
     /// What the next round takes along beside the logs' own.
@@ -274,6 +277,7 @@ impl Shard {
             deleted: options.deleted,
             creating: BTreeMap::new(),
             jumping: BTreeMap::new(),
+            inheriting: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             gathering: Round::default(),
             owners: Vec::new(),

@@ -5,6 +5,7 @@
 //!
 //! * `plan.rs`: a request, checked, becomes a command or an answer (`items.rs`: topic by topic; `bounds.rs`: in number);
 //! * `apply.rs`: a command changes the catalog (`cluster.rs`: brokers, and where replicas are);
+//! * `recover.rs`: partitions whose replicas lost what they had synced;
 //! * `snapshot.rs`: the catalog as bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ mod bounds;
 mod cluster;
 mod items;
 mod plan;
+mod recover;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::ids::{NodeId, PartitionId, ReplicaId, TopicId};
 
 use super::member::NewMember;
+use super::recovery::RecoverySpec;
 use super::topic_config::{ConfigValue, Values};
 
 #[cfg(test)]
@@ -84,6 +85,17 @@ pub enum Command {
         /// Which.
         node: NodeId,
     },
+    /// A replica that lost what it had synced is no more; another one takes its place on its broker. Nothing where it is
+    /// not wanted any more.
+    Replace {
+        /// Which partition.
+        partition: PartitionId,
+        /// Which replica.
+        replica: ReplicaId,
+    },
+    /// A partition goes on from what one of its replicas has left. All its replicas are no more, and others take their
+    /// places.
+    Recover(RecoverySpec),
 }
 
 /// Nodes of the replicas of new partitions, the preferred leader first.

@@ -26,6 +26,7 @@ mod command;
 mod member;
 mod placement;
 mod producers;
+mod recovery;
 mod request;
 mod topic;
 mod topic_config;
@@ -36,6 +37,7 @@ pub use catalog::{Catalog, Delta, FIRST_CONTROL_REPLICA, FIRST_NODE, SnapshotErr
 pub use command::{Alteration, Command, CommandError, Growth, LEVEL, NewPartitions, TopicSpec};
 pub use member::{Member, NewMember};
 pub use producers::{ProducerFrame, Producers, ProducersError, Verdict};
+pub use recovery::{Condition, Evidence, Heir, Recovery, RecoverySpec, ReplicaReport, Survivor};
 pub use request::{
     Answered, ConfigChange, CreatedTopic, DeletedTopic, NewTopic, Plan, Registered, Reply, Request,
     TopicAlteration,

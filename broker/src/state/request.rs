@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 
 use super::command::Command;
 use super::member::NewMember;
+use super::recovery::Recovery;
 
 /// A request to the control partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +126,8 @@ pub enum Reply {
     InitProducer(Result<(i64, i16), Refusal>),
     /// The broker's number.
     RegisterNode(Registered),
+    /// What a recovery does, or would do.
+    Recovered(Result<Recovery, Refusal>),
     /// To requests whose answer says no more.
     Done(Result<(), Refusal>),
 }
@@ -195,6 +198,11 @@ pub struct Answered {
 }
 
 impl Answered {
+    /// An answer that the command needs only confirm.
+    pub fn whole(answer: Reply) -> Answered {
+        Answered::new(Vec::new(), answer)
+    }
+
     /// `results` belong at `places` of the whole answer, which rise.
     pub(super) fn new(places: Vec<usize>, results: Reply) -> Answered {
         Answered { places, results: Some(results) }
@@ -213,6 +221,8 @@ impl Answered {
             (Reply::AlterTopics(known), Reply::AlterTopics(new)) => {
                 Reply::AlterTopics(merge(&self.places, known, new))
             }
+            (known @ Reply::Recovered(_), Reply::Done(Ok(()))) => known,
+            (Reply::Recovered(_), Reply::Done(Err(refusal))) => Reply::Recovered(Err(refusal)),
             (_, applied) => applied,
         }
     }

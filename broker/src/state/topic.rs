@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ids::{NodeId, PartitionId, ReplicaId, TopicId};
 
+use super::recovery::Heir;
 use super::topic_config::{ConfigSource, ConfigValue, Effect, KEYS, TopicConfig, Values};
 
 /// One topic. Never changed in place: a change makes a new one, so that who holds the old one sees it whole.
@@ -34,12 +35,14 @@ pub struct PartitionPlacement {
     pub cancelled: Vec<(NodeId, ReplicaId)>,
     /// Whether it ever moved: then a replica that has no log yet is not one of those that it began with.
     pub moved: bool,
+    /// The one of `replicas` that took over the log of an earlier group, until the others have joined it.
+    pub heir: Option<Heir>,
 }
 
 impl PartitionPlacement {
     /// Of a partition that is new.
     pub fn new(replicas: Vec<(NodeId, ReplicaId)>) -> PartitionPlacement {
-        PartitionPlacement { replicas, moving: None, cancelled: Vec::new(), moved: false }
+        PartitionPlacement { replicas, moving: None, cancelled: Vec::new(), moved: false, heir: None }
     }
 
     /// The replicas that shall vote: where it moves, those that it moves to.

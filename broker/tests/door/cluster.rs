@@ -145,3 +145,21 @@ async fn the_last_broker_stays_and_may_be_drained() {
         clients.produce("t", batch(&[b"x"], Codec::None)).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn nothing_is_given_up_of_a_partition_that_is_well_or_not_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Broker::start(folder.path());
+    running.clients().await.create("t", 1, &[]).await;
+    let mut cluster = cluster(&running).await;
+    let mut recover = async |topic: &str, partition, accept_loss| {
+        let (topic, validate_only) = (topic.to_owned(), false);
+        let request = v1::RecoverPartitionRequest { topic, partition, accept_loss, validate_only };
+        refused(cluster.recover_partition(request).await)
+    };
+    assert_eq!(recover("t", 0, false).await, (Code::InvalidArgument, "INVALID_ARGUMENT".to_owned()));
+    assert_eq!(recover("t", 0, true).await, (Code::FailedPrecondition, "MAJORITY_INTACT".to_owned()));
+    assert_eq!(recover("t", 7, true).await, (Code::NotFound, "UNKNOWN_PARTITION".to_owned()));
+    assert_eq!(recover("u", 0, true).await, (Code::NotFound, "UNKNOWN_TOPIC".to_owned()));
+    assert_eq!(recover("__control", 0, true).await, (Code::PermissionDenied, "INTERNAL_TOPIC".to_owned()));
+}

@@ -6,6 +6,7 @@ mod info;
 mod nodes;
 mod partitions;
 mod place;
+mod recover;
 
 use clap::Subcommand;
 
@@ -40,6 +41,7 @@ enum Verb {
     Drain(change::DrainArgs),
     Undrain(change::UndrainArgs),
     Remove(change::RemoveArgs),
+    Recover(recover::Args),
 }
 
 /// Runs one of the verbs.
@@ -57,5 +59,6 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Drain(args) => change::run_drain(context, args.node, true).await,
         Verb::Undrain(args) => change::run_drain(context, args.node, false).await,
         Verb::Remove(args) => change::run_remove(context, args).await,
+        Verb::Recover(args) => recover::run(context, args).await,
     }
 }

@@ -141,6 +141,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::ConfChange => "conf_change",
         Kind::ConfChangeV2 => "conf_change_v2",
         Kind::SetLogStart => "set_log_start",
+        Kind::Loss => "loss",
     }
 }
 

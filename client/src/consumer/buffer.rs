@@ -234,6 +234,16 @@ impl State {
         self.wake_reader();
     }
 
+    /// Everything before `offset` has arrived, or is not there.
+    pub(super) fn pass(&mut self, key: &Key, version: u64, offset: i64) {
+        let Some(part) = self.part(key, version).filter(|part| part.halted.is_none()) else { return };
+        if offset > part.cursor.fetch_from() {
+            part.cursor.jump(offset);
+            self.changed |= part.cursor.has_all();
+            self.wake_reader();
+        }
+    }
+
     /// A partition cannot go on, after what is buffered of it.
     pub(super) fn push_error(&mut self, key: &Key, version: u64, error: Error) {
         let Some(part) = self.part(key, version) else { return };

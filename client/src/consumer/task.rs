@@ -335,6 +335,7 @@ impl Task {
                 }
             }
         }
+        state.pass(&key, version, message.next_offset);
     }
 
     fn on_heartbeat(&mut self, address: &Arc<str>, heartbeat: &wire::FetchHeartbeat) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::log::{MetaChange, MetaField, PartitionMeta};
+use crate::log::{Inherited, Jumped, MetaChange, MetaField, PartitionMeta, Voters};
 
 impl PartitionMeta {
     /// The record after a change, as the meta log will have it; `before` is `None` where there is none yet.
@@ -20,9 +20,12 @@ impl PartitionMeta {
 /// `InvalidInput` for a change that no order of events explains: of a partition that was not created, or a replica
 /// created twice (it could vote twice in a term).
 pub(super) fn apply(before: Option<PartitionMeta>, change: &MetaChange) -> io::Result<PartitionMeta> {
-    if let MetaField::Created { replica, .. } = &change.what
-        && before.as_ref().is_some_and(|meta| meta.replica_id >= replica.0)
-    {
+    let new = match &change.what {
+        MetaField::Created { replica, .. } => Some(*replica),
+        MetaField::Inherited(heir) => Some(heir.replica),
+        _ => None,
+    };
+    if new.is_some_and(|new| before.as_ref().is_some_and(|meta| meta.replica_id >= new.0)) {
         return Err(refuse(change, "this replica or a later one was created here before"));
     }
     let mut meta = match (before, &change.what) {
@@ -58,28 +61,49 @@ pub(super) fn apply(before: Option<PartitionMeta>, change: &MetaChange) -> io::R
             (meta.durable_index, meta.durable_term) = (index.0, term.0);
         }
         MetaField::Snapshot { index, term } => (meta.snapshot_index, meta.snapshot_term) = (index.0, term.0),
-        MetaField::Jumped(jumped) => {
-            let before_first = jumped.start.first_index.prev().0;
-            meta = PartitionMeta {
-                replica_id: meta.replica_id,
-                term: jumped.term.0,
-                vote: jumped.vote,
-                commit: before_first,
-                applied: jumped.applied.0,
-                voters: Some(jumped.voters.clone()),
-                durable_index: before_first,
-                durable_term: jumped.start.prev_term.0,
-                snapshot_index: jumped.snapshot.0.0,
-                snapshot_term: jumped.snapshot.1.0,
-                ..PartitionMeta::default()
-            };
-            meta.set_start(&jumped.start);
-        }
+        MetaField::Jumped(to) => meta = jumped(meta.replica_id, to),
+        MetaField::Inherited(heir) => meta = inherited(meta, heir),
         MetaField::Removed => {
             meta = PartitionMeta { replica_id: meta.replica_id, removed: true, ..Default::default() };
         }
     }
     Ok(meta)
+}
+
+/// The record of a log that goes on elsewhere: nothing of what it was but the replica.
+fn jumped(replica_id: u64, jumped: &Jumped) -> PartitionMeta {
+    let before_first = jumped.start.first_index.prev().0;
+    let mut meta = PartitionMeta {
+        replica_id,
+        term: jumped.term.0,
+        vote: jumped.vote,
+        commit: before_first,
+        applied: jumped.applied.0,
+        voters: Some(jumped.voters.clone()),
+        durable_index: before_first,
+        durable_term: jumped.start.prev_term.0,
+        snapshot_index: jumped.snapshot.0.0,
+        snapshot_term: jumped.snapshot.1.0,
+        ..PartitionMeta::default()
+    };
+    meta.set_start(&jumped.start);
+    meta
+}
+
+/// The record of a log that another replica goes on with: nothing of the group but what the log holds.
+fn inherited(meta: PartitionMeta, heir: &Inherited) -> PartitionMeta {
+    PartitionMeta {
+        replica_id: heir.replica.0,
+        term: heir.term.0,
+        vote: 0,
+        commit: heir.last.0,
+        applied: heir.last.0,
+        voters: Some(Voters { voters: vec![heir.replica.0], ..Voters::default() }),
+        durable_index: heir.last.0,
+        durable_term: heir.last_term.0,
+        log_start: heir.log_start.0,
+        ..meta
+    }
 }
 
 fn refuse(change: &MetaChange, why: &str) -> io::Error {
@@ -91,7 +115,7 @@ fn refuse(change: &MetaChange, why: &str) -> io::Error {
 mod tests {
     use super::*;
     use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
-    use crate::log::{Jumped, LogStart, Voters};
+    use crate::log::LogStart;
 
     fn change(what: MetaField) -> MetaChange {
         MetaChange { partition: PartitionId::CONTROL, what }
@@ -166,6 +190,33 @@ mod tests {
             (40, 9, 52, 10)
         );
         assert_eq!((meta.start(), meta.voters), (start, Some(voters)));
+    }
+
+    #[test]
+    fn an_heir_has_the_log_and_nothing_of_the_group() {
+        let start = LogStart { generation: 2, ..after(&[created(7)]).start() };
+        let inherited = Inherited {
+            replica: ReplicaId(9),
+            term: Term(12),
+            last: Index(30),
+            last_term: Term(8),
+            log_start: Offset(4),
+        };
+        let changes = [
+            created(7),
+            MetaField::Start(start),
+            MetaField::HardState { term: Term(11), vote: 8 },
+            MetaField::Durable { index: Index(40), term: Term(9) },
+            MetaField::Inherited(Box::new(inherited)),
+        ];
+        let meta = after(&changes);
+        assert_eq!((meta.replica_id, meta.term, meta.vote), (9, 12, 0));
+        assert_eq!((meta.commit, meta.applied, meta.durable_index, meta.durable_term), (30, 30, 30, 8));
+        assert_eq!(meta.voters.as_ref().unwrap().voters, [9]);
+        assert_eq!(meta.start(), LogStart { log_start: Offset(4), ..start });
+        let again = change(MetaField::Inherited(Box::new(inherited)));
+        assert!(apply(Some(meta), &again).is_err(), "nobody inherits from itself");
+        assert!(apply(None, &again).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Envelopes: what is sent together, and what is looked at before one is decoded.
 
 use bytes::Bytes;
-use caudal_proto::peer::{Class, Entry, Envelope, Message, PartitionStatus, ProducerBatch};
+use caudal_proto::peer::{Class, Entry, Envelope, Message, PartitionStatus, ProducerBatch, ReplicaReport};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message as _};
 
@@ -73,7 +73,8 @@ pub(super) fn held_bytes(message: &Message) -> usize {
         .snapshot
         .as_ref()
         .map_or(0, |snapshot| snapshot.state.len() + snapshot.producers.len() * size_of::<ProducerBatch>());
-    size_of::<Message>() + entries + snapshot
+    let reports = message.reports.len() * size_of::<ReplicaReport>();
+    size_of::<Message>() + entries + snapshot + reports
 }
 
 /// Why a frame is not taken.
@@ -129,6 +130,10 @@ impl Counts {
         each_part(bytes, |field, part| match field {
             16 => bump(&mut self.entries, 1, limits::PEER_ENVELOPE_ENTRIES_MAX, "entries"),
             17 => self.snapshot(part),
+            23 => {
+                bump(&mut self.statuses, 1, limits::PEER_ENVELOPE_MESSAGES_MAX, "reports")?;
+                self.lists(part)
+            }
             _ => Ok(()),
         })
     }

@@ -32,9 +32,17 @@ pub(super) struct Jumping {
 }
 
 impl Jumping {
-    /// The replica that begins anew.
+    /// The replica whose log it is.
     pub(super) fn replica(&self) -> u64 {
         self.meta.replica_id
+    }
+
+    /// The record of the log, where the jump goes no further: what it was, unless what it shall be is on its way.
+    pub(super) fn into_meta(self, partition: PartitionId) -> PartitionMeta {
+        let what = MetaField::Jumped(Box::new(self.jumped));
+        let change = crate::log::MetaChange { partition, what };
+        let jumped = self.recorded.and_then(|_| PartitionMeta::after(Some(self.meta.clone()), &change).ok());
+        jumped.unwrap_or(self.meta)
     }
 }
 

@@ -11,7 +11,16 @@ use crate::log::{
     Recovered, Voters, read_snapshot,
 };
 use crate::node::{Boot, Input, Now, Output};
-use crate::state::TopicConfig;
+use crate::state::{Heir, TopicConfig};
+
+/// A replica whose log shall be open.
+struct Wanted {
+    replica: ReplicaId,
+    /// All replicas of the partition at its birth; none for one that is told by a leader.
+    voters: Vec<u64>,
+    /// Where it takes over the log of another one, or goes on without.
+    heir: Option<Heir>,
+}
 
 impl Shard {
     pub(super) fn carry_out(&mut self, now: Now, output: Output) -> Result<(), Fatal> {
@@ -43,8 +52,8 @@ impl Shard {
             Output::Publish { partition, view } => {
                 self.effects.push_back(Effect::Publish { partition, view })
             }
-            Output::Open { partition, replica, voters, config, topic } => {
-                self.open(now, partition, replica, voters, config, topic);
+            Output::Open { partition, replica, voters, heir, config, topic } => {
+                self.open(now, partition, Wanted { replica, voters, heir }, config, topic);
             }
             Output::Reopen { partition } => self.reopen(now, partition),
             Output::Closed { partition, why } => tracing::error!(%partition, %why, "the partition is closed"),
@@ -124,8 +133,7 @@ impl Shard {
         &mut self,
         now: Now,
         partition: PartitionId,
-        replica: ReplicaId,
-        voters: Vec<u64>,
+        Wanted { replica, voters, heir }: Wanted,
         config: Arc<TopicConfig>,
         topic: Arc<str>,
     ) {
@@ -135,19 +143,29 @@ impl Shard {
             return;
         }
         if let Some(before) = held.filter(|held| *held < replica) {
+            if let Some(heir) = heir.filter(|heir| heir.of == Some(before)) {
+                return self.inherit(now, partition, heir, config, topic);
+            }
             // The command that deleted it was before the snapshot that this start began with.
             self.delete(partition, before);
         }
         match self.recovered.remove(&partition) {
             Some((meta, Ok(recovered))) => self.opened(now, partition, meta, recovered, config, topic),
-            Some((_, Err(error))) if !matches!(error, OpenError::NotMade { .. }) => {
-                self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() });
+            Some((meta, Err(error))) if !matches!(error, OpenError::NotMade { .. }) => {
+                self.open_failed(now, partition, &error);
+                // Its record is there until it is deleted.
+                self.recovered.insert(partition, (meta, Err(error)));
             }
             recorded => {
                 // A replica without voters knows nothing: it is behind every entry, and is told where to begin.
-                let start = match voters.is_empty() {
-                    true => LogStart::genesis(partition, Index(1), Term(0)),
-                    false => LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM),
+                let start = match (voters.is_empty(), heir) {
+                    (true, _) => LogStart::genesis(partition, Index(1), Term(0)),
+                    (false, None) => LogStart::genesis(partition, FIRST_INDEX, FOUNDING_TERM),
+                    (false, Some(Heir { term, resume_at, .. })) => LogStart {
+                        next_offset: resume_at,
+                        log_start: resume_at,
+                        ..LogStart::genesis(partition, FIRST_INDEX, term.max(FOUNDING_TERM))
+                    },
                 };
                 let voters = Voters { voters, ..Voters::default() };
                 let recorded = recorded.map(|(meta, _)| meta);
@@ -169,6 +187,15 @@ impl Shard {
                 );
             }
         }
+    }
+
+    fn open_failed(&mut self, now: Now, partition: PartitionId, error: &OpenError) {
+        let why = error.to_string();
+        let input = match error {
+            OpenError::Missing { durable, .. } => Input::Lost { partition, why, durable: *durable },
+            _ => Input::OpenFailed { partition, why },
+        };
+        self.node.handle(now, input);
     }
 
     /// A log that is new and recorded: opens it like any other.
@@ -201,7 +228,7 @@ impl Shard {
         let of_log = log_config_of(partition, &config);
         match Log::open(Arc::clone(&self.fs), &self.root, partition, &meta, of_log) {
             Ok(recovered) => self.opened(now, partition, meta, recovered, config, topic),
-            Err(error) => self.node.handle(now, Input::OpenFailed { partition, why: error.to_string() }),
+            Err(error) => self.open_failed(now, partition, &error),
         }
     }
 
@@ -273,7 +300,8 @@ impl Shard {
         let recovered = self.recovered.get(&partition).map(|(meta, _)| meta.replica_id);
         let open = self.logs.get(&partition).map(|open| open.meta.replica_id);
         let jumping = self.jumping.get(&partition).map(super::jumps::Jumping::replica);
-        recovered.or(open).or(jumping).map(ReplicaId)
+        let inheriting = self.heir_here(partition);
+        recovered.or(open).or(jumping).map(ReplicaId).or(inheriting)
     }
 
     fn delete(&mut self, partition: PartitionId, replica: ReplicaId) {
@@ -290,6 +318,7 @@ impl Shard {
         let recorded = self.logs.remove(&partition).is_some()
             | self.recovered.remove(&partition).is_some()
             | self.jumping.remove(&partition).is_some()
+            | self.disinherit(partition)
             | creating.is_some_and(|creating| in_flight || creating.recorded.is_some());
         if recorded {
             self.change(partition, MetaField::Removed);
@@ -332,7 +361,7 @@ pub(super) fn created_field(creating: &Creating) -> MetaField {
 }
 
 /// The control log is cut often, so its segments are small.
-fn log_config_of(partition: PartitionId, config: &TopicConfig) -> LogConfig {
+pub(super) fn log_config_of(partition: PartitionId, config: &TopicConfig) -> LogConfig {
     if partition == PartitionId::CONTROL {
         return LogConfig { segment_bytes: CONTROL_SEGMENT_BYTES, ..log_config(config) };
     }
@@ -384,6 +413,7 @@ fn boot(
         voters_index: Index(meta.applied),
         snapshot_index: Index(meta.snapshot_index),
         lost_end: recovered.lost_end,
+        missing_entries: meta.durable_index.saturating_sub(recovered.last_index.0),
         next_offset: recovered.next_offset,
     })
 }

@@ -68,10 +68,12 @@ impl Shard {
             }
         }
         self.jumps_done(now, done.number);
+        self.heirs_done(now, done.number);
         for partition in in_flight.logs {
             let jobs = of_logs.remove(&partition).unwrap_or_default();
             self.log_done(now, partition, &jobs, done.number)?;
         }
+        self.inherit_all(now);
         Ok(())
     }
 

@@ -47,6 +47,11 @@ impl Catalog {
             Command::CancelMove { partition } => Reply::Done(self.cancel_move(partition, &mut deltas)),
             Command::Drain { node, on } => Reply::Done(self.drain(node, on, &mut deltas)),
             Command::RemoveNode { node } => Reply::Done(self.remove_node(node, &mut deltas)),
+            Command::Replace { partition, replica } => {
+                self.replace(partition, replica, &mut deltas);
+                Reply::Done(Ok(()))
+            }
+            Command::Recover(spec) => Reply::Done(self.recover(&spec, &mut deltas)),
             Command::Forget { node } => {
                 self.forget(node, &mut deltas);
                 Reply::Done(Ok(()))

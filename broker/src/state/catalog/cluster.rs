@@ -220,7 +220,7 @@ impl Catalog {
         })
     }
 
-    fn place(&mut self, id: PartitionId, placement: PartitionPlacement, deltas: &mut Vec<Delta>) {
+    pub(super) fn place(&mut self, id: PartitionId, placement: PartitionPlacement, deltas: &mut Vec<Delta>) {
         let Some(topic) = self.topic_by_id(id.topic) else { return };
         let before = Arc::clone(topic);
         let mut placed = Topic::clone(topic);

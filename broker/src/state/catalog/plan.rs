@@ -247,7 +247,7 @@ impl Catalog {
     }
 
     /// The topic that a client wants to change.
-    fn changeable(&self, name: &str) -> Result<&Topic, Refusal> {
+    pub(super) fn changeable(&self, name: &str) -> Result<&Topic, Refusal> {
         match self.topic(name) {
             Some(topic) if topic.internal => Err(Refusal::InternalTopic { name: name.to_owned() }),
             Some(topic) => Ok(topic),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
-use crate::ids::{NodeId, ReplicaId, TopicId};
+use crate::ids::{NodeId, Offset, ReplicaId, Term, TopicId};
 use crate::state::member::Member;
+use crate::state::recovery::Heir;
 use crate::state::topic::{PartitionPlacement, Topic};
 use crate::state::topic_config::TopicConfig;
 use crate::state::topic_wire::{WireValue, read_id, read_uuid, read_values, write_id, write_values};
@@ -114,6 +115,21 @@ struct WirePartition {
     cancelled_nodes: Vec<i32>,
     #[prost(uint64, repeated, tag = "7")]
     cancelled_replicas: Vec<u64>,
+    #[prost(message, optional, tag = "8")]
+    heir: Option<WireHeir>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WireHeir {
+    #[prost(uint64, tag = "1")]
+    replica: u64,
+    /// 0 where there is none.
+    #[prost(uint64, tag = "2")]
+    of: u64,
+    #[prost(uint64, tag = "3")]
+    term: u64,
+    #[prost(int64, tag = "4")]
+    resume_at: i64,
 }
 
 impl Catalog {
@@ -202,6 +218,12 @@ fn write_topic(topic: &Topic) -> WireTopic {
         moved: partition.moved,
         cancelled_nodes: nodes(&partition.cancelled),
         cancelled_replicas: replicas(&partition.cancelled),
+        heir: partition.heir.map(|heir| WireHeir {
+            replica: heir.replica.0,
+            of: heir.of.unwrap_or_default().0,
+            term: heir.term.0,
+            resume_at: heir.resume_at.0,
+        }),
     };
     WireTopic {
         id: write_id(topic.id),
@@ -224,6 +246,12 @@ fn read_topic(wire: WireTopic) -> Option<Topic> {
             moving: Some(pairs(partition.new_nodes, partition.new_replicas)?).filter(|new| !new.is_empty()),
             cancelled: pairs(partition.cancelled_nodes, partition.cancelled_replicas)?,
             moved: partition.moved,
+            heir: partition.heir.map(|heir| Heir {
+                replica: ReplicaId(heir.replica),
+                of: Some(ReplicaId(heir.of)).filter(|of| of.0 > 0),
+                term: Term(heir.term),
+                resume_at: Offset(heir.resume_at),
+            }),
         })
     };
     let values = read_values(wire.values)?;

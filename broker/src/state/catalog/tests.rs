@@ -17,6 +17,7 @@ use crate::state::topic_defaults::TopicDefaults;
 mod bad_input;
 mod cluster;
 mod configuration;
+mod recover;
 mod topics;
 
 /// What a broker says of itself.

@@ -4,6 +4,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::*;
+use crate::ids::{Offset, Term};
 use crate::state::topic_config::ConfigSource;
 
 fn id(n: u128) -> TopicId {
@@ -45,7 +46,21 @@ fn one_of_each() -> Vec<Command> {
         Command::Drain { node: NodeId(3), on: true },
         Command::RemoveNode { node: NodeId(3) },
         Command::Forget { node: NodeId(3) },
+        Command::Replace { partition: place(), replica: ReplicaId(9) },
+        Command::Recover(recovery(Some(ReplicaId(9)))),
+        Command::Recover(recovery(None)),
     ]
+}
+
+fn recovery(of: Option<ReplicaId>) -> RecoverySpec {
+    RecoverySpec {
+        partition: place(),
+        before: vec![ReplicaId(8), ReplicaId(9)],
+        to: vec![NodeId(2), NodeId(1)],
+        of,
+        term: Term(7),
+        resume_at: Offset(1000),
+    }
 }
 
 fn member() -> NewMember {

@@ -7,8 +7,9 @@ use crate::state::topic_wire::{
     WireNodes, WireValue, read_id, read_nodes, read_uuid, read_values, write_id, write_nodes, write_values,
 };
 
-use crate::ids::{NodeId, PartitionId, ReplicaId};
+use crate::ids::{NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::state::member::NewMember;
+use crate::state::recovery::RecoverySpec;
 
 use super::{Alteration, Command, CommandError, Growth, LEVEL, NewPartitions, TopicSpec};
 
@@ -16,7 +17,7 @@ use super::{Alteration, Command, CommandError, Growth, LEVEL, NewPartitions, Top
 struct WireCommand {
     #[prost(uint32, tag = "1")]
     level: u32,
-    #[prost(oneof = "WireKind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "WireKind", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     kind: Option<WireKind>,
 }
 
@@ -48,6 +49,10 @@ enum WireKind {
     RemoveNode(WireNode),
     #[prost(message, tag = "14")]
     Forget(WireNode),
+    #[prost(message, tag = "15")]
+    Replace(WireMove),
+    #[prost(message, tag = "16")]
+    Recover(WireRecover),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -119,6 +124,20 @@ struct WireMove {
     replicas: Vec<u64>,
 }
 
+/// The partition with its replicas before and its nodes after, and what its heir begins with.
+#[derive(Clone, PartialEq, Message)]
+struct WireRecover {
+    #[prost(message, required, tag = "1")]
+    place: WireMove,
+    /// 0 where there is none.
+    #[prost(uint64, tag = "2")]
+    of: u64,
+    #[prost(uint64, tag = "3")]
+    term: u64,
+    #[prost(int64, tag = "4")]
+    resume_at: i64,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct WireNode {
     #[prost(int32, tag = "1")]
@@ -177,6 +196,10 @@ pub(super) fn encode(command: &Command) -> Bytes {
         Command::Drain { node, on } => WireKind::Drain(WireNode { node: node.0, on: *on }),
         Command::RemoveNode { node } => WireKind::RemoveNode(WireNode { node: node.0, on: false }),
         Command::Forget { node } => WireKind::Forget(WireNode { node: node.0, on: false }),
+        Command::Replace { partition, replica } => {
+            WireKind::Replace(WireMove { replicas: vec![replica.0], ..WireMove::of(*partition) })
+        }
+        Command::Recover(spec) => WireKind::Recover(write_recovery(spec)),
     };
     WireCommand { level: LEVEL, kind: Some(kind) }.encode_to_vec().into()
 }
@@ -219,6 +242,39 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Command, CommandError> {
         WireKind::Drain(WireNode { node, on }) => Command::Drain { node: NodeId(node), on },
         WireKind::RemoveNode(WireNode { node, .. }) => Command::RemoveNode { node: NodeId(node) },
         WireKind::Forget(WireNode { node, .. }) => Command::Forget { node: NodeId(node) },
+        WireKind::Replace(wire) => match wire.replicas[..] {
+            [replica] => Command::Replace { partition: wire.partition()?, replica: ReplicaId(replica) },
+            _ => return Err(CommandError::Field { field: "replica" }),
+        },
+        WireKind::Recover(wire) => Command::Recover(read_recovery(wire)?),
+    })
+}
+
+fn write_recovery(spec: &RecoverySpec) -> WireRecover {
+    WireRecover {
+        place: WireMove {
+            nodes: spec.to.iter().map(|node| node.0).collect(),
+            replicas: spec.before.iter().map(|replica| replica.0).collect(),
+            ..WireMove::of(spec.partition)
+        },
+        of: spec.of.unwrap_or_default().0,
+        term: spec.term.0,
+        resume_at: spec.resume_at.0,
+    }
+}
+
+fn read_recovery(wire: WireRecover) -> Result<RecoverySpec, CommandError> {
+    let WireRecover { place, of, term, resume_at } = wire;
+    if place.nodes.is_empty() || resume_at < 0 {
+        return Err(CommandError::Field { field: "recovery" });
+    }
+    Ok(RecoverySpec {
+        partition: place.partition()?,
+        before: place.replicas.into_iter().map(ReplicaId).collect(),
+        to: place.nodes.into_iter().map(NodeId).collect(),
+        of: Some(ReplicaId(of)).filter(|of| of.0 > 0),
+        term: Term(term),
+        resume_at: Offset(resume_at),
     })
 }
 
