@@ -377,3 +377,9 @@ pub const REPORT_TICKS: u64 = 50;
 
 /// Replicas without a leader that a shard speaks of in a second; with more of them each gets its turn.
 pub const REPORTS_PER_SECOND_MAX: usize = 1000;
+
+/// Bytes of damaged entries of one segment that are asked for: what a replica keeps in memory of a repair.
+pub const REPAIR_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Ticks without an answer before another replica is asked for damaged entries.
+pub const REPAIR_RETRY_TICKS: u64 = 30;

@@ -173,3 +173,102 @@ fn replica_on(document: &str, node: &str) -> String {
     let from = rest.find("replica_id\":").expect("it is there") + "replica_id\":".len();
     rest[from..].chars().take_while(char::is_ascii_digit).collect()
 }
+
+/// Changes one bit of a text in a broker's segments.
+fn flip(data: &Path, text: &str) {
+    let home = home(data, text);
+    for generation in std::fs::read_dir(home).expect("a folder can be listed") {
+        let generation = generation.expect("a folder can be listed").path();
+        for file in std::fs::read_dir(generation).expect("a folder can be listed") {
+            let path = file.expect("a folder can be listed").path();
+            let mut bytes = std::fs::read(&path).expect("a segment can be read");
+            let found = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+            if let Some(at) = found.filter(|_| path.extension().is_some_and(|name| name == "log")) {
+                bytes[at] ^= 0x20;
+                std::fs::write(&path, bytes).expect("a segment can be written");
+                return;
+            }
+        }
+    }
+    panic!("{text:?} is in no segment");
+}
+
+/// Stops a broker, changes a bit of a record on its disk, and starts it again; whether its index files stay, which speak
+/// for what they cover.
+fn hurt(cluster: &mut Cluster, at: usize, indexes_stay: bool) {
+    cluster.brokers[at].terminate().expect("it can be told to stop");
+    assert!(cluster.brokers[at].wait().expect("it ends").success());
+    let data = cluster.brokers[at].data().to_owned();
+    flip(&data, "value-0007");
+    let home = home(&data, "value-0008");
+    for generation in std::fs::read_dir(home).expect("a folder can be listed").filter(|_| !indexes_stay) {
+        let generation = generation.expect("a folder can be listed").path();
+        for file in std::fs::read_dir(generation).expect("a folder can be listed") {
+            let path = file.expect("a folder can be listed").path();
+            if path.extension().is_some_and(|name| name == "idx") {
+                std::fs::remove_file(path).expect("it can be removed");
+            }
+        }
+    }
+    assert_eq!(verify(cluster, at).0, 1, "it is damaged");
+    cluster.brokers[at].restart().expect("it starts again");
+}
+
+/// Every checksum on a broker's disk.
+fn verify(cluster: &Cluster, at: usize) -> (i32, String, String) {
+    let data = cluster.brokers[at].data().to_str().expect("a path of text").to_owned();
+    run(cluster, &["log", "verify", &data], "")
+}
+
+/// Waits until a broker says that it repaired something.
+fn repaired(cluster: &Cluster, at: usize) {
+    for _ in 0..600 {
+        if cluster.brokers[at].log().contains("a damaged segment is repaired") {
+            return;
+        }
+        pause(100);
+    }
+    panic!("nothing is repaired: {}", cluster.brokers[at].log());
+}
+
+#[test]
+fn damaged_records_are_repaired_from_another_replica() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = stage(folder.path());
+    for at in 0..cluster.brokers.len() {
+        hurt(&mut cluster, at, false);
+        repaired(&cluster, at);
+        healthy(&cluster);
+        cluster.brokers[at].terminate().expect("it can be told to stop");
+        assert!(cluster.brokers[at].wait().expect("it ends").success());
+        let (code, out, error) = verify(&cluster, at);
+        assert_eq!(code, 0, "it is whole again: {out}{error}");
+        cluster.brokers[at].restart().expect("it starts again");
+        healthy(&cluster);
+        assert_eq!(done(&cluster, &["consume", TOPIC, "-e"], ""), lines(0..30));
+    }
+    cluster.stop().expect("all stop in order");
+}
+
+#[test]
+fn damage_that_a_leader_meets_is_not_served_and_repaired_from_a_follower() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cluster = stage(folder.path());
+    hurt(&mut cluster, 0, true);
+    healthy(&cluster);
+    let node = cluster.brokers[0].ready("node").expect("it told its number").to_owned();
+    let transfer = ["cluster", "transfer-leader", &format!("{TOPIC}:0"), "--to", &node];
+    for _ in 0..100 {
+        if document(&cluster, &["cluster", "partitions", TOPIC]).contains(&format!("\"leader_node\":{node},"))
+        {
+            break;
+        }
+        run(&cluster, &transfer, "");
+        pause(100);
+    }
+    let (_, out, _) = run(&cluster, &["consume", TOPIC, "-e"], "");
+    assert!(lines(0..30).contains(&out) || out.lines().all(|line| lines(0..30).contains(line)), "{out}");
+    repaired(&cluster, 0);
+    assert_eq!(done(&cluster, &["consume", TOPIC, "-e"], ""), lines(0..30));
+    cluster.stop().expect("all stop in order");
+}

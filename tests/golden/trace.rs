@@ -226,6 +226,9 @@ fn job(names: &Names, job: &Job) -> String {
             names.partition(*partition),
             data.len()
         ),
+        Job::Install { partition, sequence, .. } => {
+            format!("install {}/{sequence}.log", names.partition(*partition))
+        }
         Job::Remove { files, .. } => {
             let files: Vec<String> =
                 files.iter().map(|file| names.shorten(&file.display().to_string())).collect();

@@ -61,6 +61,8 @@ pub(super) fn to_peer(partition: PartitionId, message: Message) -> Option<peer::
         snapshot,
         announce: None,
         reports: Vec::new(),
+        wanted: None,
+        lent: Vec::new(),
         // The node knows.
         voters_index: 0,
         // The store knows.

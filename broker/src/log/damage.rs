@@ -74,6 +74,16 @@ impl Damage {
         }
     }
 
+    /// Forgets what lies from `first` to before `next`: it is whole again.
+    pub(super) fn heal(&mut self, first: Offset, next: Offset) {
+        let left = |range: &OffsetRange| {
+            let before = OffsetRange { last: range.last.min(Offset(first.0 - 1)), ..*range };
+            let behind = OffsetRange { first: range.first.max(next), ..*range };
+            [before, behind].into_iter().filter(|part| part.first <= part.last).collect::<Vec<_>>()
+        };
+        self.ranges = self.ranges.iter().flat_map(left).collect();
+    }
+
     /// All ranges.
     pub(super) fn ranges(&self) -> &[OffsetRange] {
         &self.ranges
@@ -121,6 +131,15 @@ mod tests {
         assert_eq!(damage.ranges().len(), 2);
         damage.forget_before(Offset(13));
         assert_eq!(damage.ranges(), [range(20, 22)]);
+    }
+
+    #[test]
+    fn what_is_whole_again_is_forgotten() {
+        let mut damage = damage(&[(10, 12), (20, 22), (30, 31)]);
+        damage.heal(Offset(11), Offset(21));
+        assert_eq!(damage.ranges(), [range(10, 10), range(21, 22), range(30, 31)]);
+        damage.heal(Offset(0), Offset(40));
+        assert_eq!(damage.ranges(), []);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod paths;
 mod producers;
 mod reader;
 mod recovery;
+mod repair;
 pub mod retention;
 #[cfg(test)]
 mod rig;

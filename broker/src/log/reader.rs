@@ -78,6 +78,10 @@ impl Reader {
         Reader { shared }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Whole batches from the one that contains `from`, or else the next one, all below `end`: about `max_bytes`, but
     /// at least one batch.
     ///

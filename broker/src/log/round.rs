@@ -95,6 +95,15 @@ pub enum Job {
         /// The snapshot, opaque here.
         data: Bytes,
     },
+    /// Puts a segment that was built anew, and is synced, into the place of the damaged one, durably.
+    Install {
+        /// Whose.
+        partition: PartitionId,
+        /// The log's generation.
+        generation: u64,
+        /// The segment's number.
+        sequence: u64,
+    },
     /// Removes files that no meta record refers to any more. Missing ones are fine.
     Remove {
         /// Whose.

@@ -181,6 +181,26 @@ pub enum Input {
         /// The message.
         message: Box<peer::Message>,
     },
+    /// Committed entries of a log are damaged on the disk: another replica may have them.
+    Damaged {
+        /// Whose.
+        partition: PartitionId,
+        /// The first one.
+        first: Index,
+        /// The last one.
+        last: Index,
+        /// How often they were asked for before.
+        attempt: u64,
+    },
+    /// Entries that another replica lost, read for it; none where they cannot be.
+    Lent {
+        /// Whose.
+        partition: PartitionId,
+        /// Who asked.
+        to: ReplicaId,
+        /// The entries.
+        entries: Vec<Entry>,
+    },
     /// What another broker, or this one, says of the partitions that it leads.
     Statuses {
         /// Who.
@@ -274,6 +294,24 @@ pub enum Output {
         from: Index,
         /// The first that is not wanted.
         to: Index,
+    },
+    /// Entries are to be read that another replica lost, for `Lent`.
+    Lend {
+        /// Whose.
+        partition: PartitionId,
+        /// Who asked.
+        to: ReplicaId,
+        /// The first entry.
+        first: Index,
+        /// The last one.
+        last: Index,
+    },
+    /// Entries that another replica gave for damaged ones.
+    Borrowed {
+        /// Whose.
+        partition: PartitionId,
+        /// The entries.
+        entries: Vec<Entry>,
     },
     /// The commit index, to ride along with a sync.
     Commit {

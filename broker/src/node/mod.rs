@@ -26,6 +26,7 @@ mod peers;
 mod produce;
 mod stall;
 mod recover;
+mod repairs;
 mod reports;
 mod seats;
 mod steer;
@@ -191,6 +192,10 @@ impl Node {
             Input::PeerUp(node) => self.peer_up(node),
             Input::PeerDown(node) => self.peer_down(node),
             Input::Dropped { partition, replica } => self.dropped(partition, replica),
+            Input::Damaged { partition, first, last, attempt } => {
+                self.ask_for_entries(partition, (first, last), attempt);
+            }
+            Input::Lent { partition, to, entries } => self.lent(partition, to, &entries),
             Input::Transfer { ticket, partition, to } => self.transfer(ticket, partition, to),
             Input::Recover { ticket, topic, partition, validate_only } => {
                 self.recover(now, ticket, &topic, partition, validate_only);

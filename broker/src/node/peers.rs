@@ -42,6 +42,12 @@ impl Node {
             return;
         }
         let seated = partition.seats.nodes.contains_key(&sender);
+        if let Some(wanted) = &message.wanted {
+            return self.lend(id, sender, wanted);
+        }
+        if !message.lent.is_empty() {
+            return self.borrowed(id, message.lent);
+        }
         if message.written > 0 {
             if seated {
                 self.written_elsewhere(id, sender, Term(message.term), Index(message.written));

@@ -12,7 +12,12 @@
 mod heirs;
 mod jumps;
 mod outputs;
+mod reading;
+mod repairs;
 mod rounds;
+
+pub use reading::LogRead;
+pub use repairs::RepairStep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -21,7 +26,7 @@ use std::sync::Arc;
 use caudal_proto::peer;
 
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term};
-use crate::limits::{PEER_MESSAGE_BYTES_MAX, RETENTION_TICKS, SECOND_TICKS};
+use crate::limits::{RETENTION_TICKS, SECOND_TICKS};
 use crate::log::{
     FRAME_HEADER_BYTES, Fatal, Fs, Log, LogConfig, LogStart, MetaChange, MetaField, OpenError, PartitionMeta,
     Reader, Recovered, Round, Voters,
@@ -63,6 +68,8 @@ pub enum ShardInput {
         /// The message.
         message: Box<peer::Message>,
     },
+    /// A step of a repair that was done off the shard's thread.
+    Repair(RepairStep),
     /// Everything that needs neither room on the disk nor the shard's own clock: the machine's as it is.
     Machine(Input),
 }
@@ -128,31 +135,8 @@ pub enum Effect {
     },
     /// What this broker says of partitions that it leads: for all brokers, and for the first shard of this one.
     Statuses(Vec<peer::PartitionStatus>),
-    /// Entries are to be read for a follower, off the shard's thread.
+    /// Work on a log's files off the shard's thread: entries for a follower, or a repair.
     Read(LogRead),
-}
-
-/// Entries to be read for a follower: [`LogRead::run`], and its result back as [`Input::Fetched`].
-pub struct LogRead {
-    /// Whose.
-    pub partition: PartitionId,
-    /// The partition's life that asked.
-    pub incarnation: u64,
-    /// The first entry.
-    pub from: Index,
-    /// The first that is not wanted.
-    pub to: Index,
-    reader: Reader,
-}
-
-impl LogRead {
-    /// Reads as many as fit a message.
-    pub fn run(self) -> ShardInput {
-        let LogRead { partition, incarnation, from, to, reader } = self;
-        let read = reader.chained_entries(from, to, PEER_MESSAGE_BYTES_MAX as usize);
-        let (prev, entries) = read.unwrap_or_default();
-        ShardInput::Machine(Input::Fetched { partition, incarnation, from, prev, entries })
-    }
 }
 
 /// What a shard is born with.
@@ -183,6 +167,8 @@ pub struct Shard {
     jumping: BTreeMap<PartitionId, jumps::Jumping>,
     /// Logs that go on under another replica id.
     inheriting: BTreeMap<PartitionId, heirs::Inheriting>,
+    /// Logs with damaged entries that are asked for.
+    repairs: BTreeMap<PartitionId, repairs::Repair>,
     /// Snapshots that are being written: their index, and the one before.
     snapshots: BTreeMap<PartitionId, Snapshotting>,
     /// What the next round takes along beside the logs' own.
@@ -253,6 +239,7 @@ enum Owner {
     Create(PartitionId, ReplicaId),
     Snapshot(PartitionId),
     Jump(PartitionId),
+    Install(PartitionId, u64),
     Nobody,
 }
 
@@ -278,6 +265,7 @@ impl Shard {
             creating: BTreeMap::new(),
             jumping: BTreeMap::new(),
             inheriting: BTreeMap::new(),
+            repairs: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             gathering: Round::default(),
             owners: Vec::new(),
@@ -317,6 +305,7 @@ impl Shard {
                 }
                 Input::Peer { from, message }
             }
+            ShardInput::Repair(step) => return self.repair_step(now, step),
             ShardInput::Machine(input) => input,
         };
         self.node.handle(now, input);
@@ -335,6 +324,7 @@ impl Shard {
             self.touched.append(&mut self.unmarked);
             self.create_again();
             self.jump_again();
+            self.look_for_damage(now);
         }
         if self.ticks.is_multiple_of(RETENTION_TICKS) {
             let all: Vec<PartitionId> = self.logs.keys().copied().collect();

@@ -32,6 +32,10 @@ pub(super) fn run(fs: &dyn Fs, root: &Path, job: Job) -> Result<JobDone, Fatal> 
             let snapshot = Snapshot { index, term, data };
             ("snapshot", partition, snapshot::write(fs, root, partition, &snapshot))
         }
+        Job::Install { partition, generation, sequence } => {
+            let dir = paths::partition_dir(root, partition, generation);
+            ("repaired segment", partition, install(fs, &dir, sequence))
+        }
         Job::Remove { partition, files } => ("old files", partition, remove(fs, &files)),
         Job::RemoveLog { partition } => ("deleted log", partition, remove_log(fs, root, partition)),
     };
@@ -76,6 +80,19 @@ fn create(
         remove_if_empty(fs, &paths::topic_dir(root, partition.topic))?;
     }
     made
+}
+
+/// The `.idx` file goes too: it names what was damaged.
+fn install(fs: &dyn Fs, dir: &Path, sequence: u64) -> io::Result<()> {
+    let path = paths::segment_path(dir, sequence);
+    let built = paths::unfinished(&path);
+    if !fs.exists(&built)? || !fs.exists(&path)? {
+        // Retention was faster.
+        return present(fs.remove_file(&built));
+    }
+    present(fs.remove_file(&paths::index_path(dir, sequence)))?;
+    fs.rename(&built, &path)?;
+    fs.sync_dir(dir)
 }
 
 /// Removes files, durably: the log overwrites a suffix only when the segments behind it can not come back.

@@ -1,7 +1,9 @@
 //! Envelopes: what is sent together, and what is looked at before one is decoded.
 
 use bytes::Bytes;
-use caudal_proto::peer::{Class, Entry, Envelope, Message, PartitionStatus, ProducerBatch, ReplicaReport};
+use caudal_proto::peer::{
+    Class, Entry, Envelope, LentEntry, Message, PartitionStatus, ProducerBatch, ReplicaReport,
+};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message as _};
 
@@ -74,7 +76,8 @@ pub(super) fn held_bytes(message: &Message) -> usize {
         .as_ref()
         .map_or(0, |snapshot| snapshot.state.len() + snapshot.producers.len() * size_of::<ProducerBatch>());
     let reports = message.reports.len() * size_of::<ReplicaReport>();
-    size_of::<Message>() + entries + snapshot + reports
+    let lent: usize = message.lent.iter().map(|entry| size_of::<LentEntry>() + entry.payload.len()).sum();
+    size_of::<Message>() + entries + snapshot + reports + lent
 }
 
 /// Why a frame is not taken.
@@ -128,7 +131,7 @@ impl Counts {
 
     fn message(&mut self, bytes: &[u8]) -> Result<(), EnvelopeError> {
         each_part(bytes, |field, part| match field {
-            16 => bump(&mut self.entries, 1, limits::PEER_ENVELOPE_ENTRIES_MAX, "entries"),
+            16 | 25 => bump(&mut self.entries, 1, limits::PEER_ENVELOPE_ENTRIES_MAX, "entries"),
             17 => self.snapshot(part),
             23 => {
                 bump(&mut self.statuses, 1, limits::PEER_ENVELOPE_MESSAGES_MAX, "reports")?;

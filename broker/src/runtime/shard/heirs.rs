@@ -47,6 +47,7 @@ impl Shard {
         let Some(meta) = open.or(closed).or(moving) else { return };
         self.touched.remove(&partition);
         self.unmarked.remove(&partition);
+        self.repairs.remove(&partition);
         self.inheriting.insert(partition, Inheriting { heir, meta, config, topic, recorded: None });
         if self.in_flight.is_none() {
             self.inherit_all(now);

@@ -59,6 +59,7 @@ impl Shard {
         drop(log);
         self.touched.remove(&partition);
         self.unmarked.remove(&partition);
+        self.repairs.remove(&partition);
         let jumped = Jumped {
             start: start_of(&snapshot, meta.generation + 1),
             voters: voters_of(&snapshot),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Creating, Effect, LogRead, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
+use super::reading::{LogRead, Work};
+use super::{Creating, Effect, OpenLog, Owner, Shard, Snapshotting, Unsynced, log_config};
 use crate::consensus::{self, FIRST_INDEX, FOUNDING_TERM};
 use crate::ids::{Index, Offset, PartitionId, ReplicaId, Term};
 use crate::limits::{CONTROL_SEGMENT_BYTES, DISK_STALL_TICKS, TICK_MS};
@@ -30,10 +31,19 @@ impl Shard {
             }
             Output::Read { partition, incarnation, from, to } => {
                 if let Some(open) = self.logs.get(&partition) {
-                    let read = LogRead { partition, incarnation, from, to, reader: open.log.reader() };
+                    let (reader, work) = (open.log.reader(), Work::Fetch { incarnation });
+                    self.effects.push_back(Effect::Read(LogRead { partition, from, to, reader, work }));
+                }
+            }
+            Output::Lend { partition, to, first, last } => {
+                if let Some(open) = self.logs.get(&partition) {
+                    let (from, until, reader) = (first, last.next(), open.log.reader());
+                    let work = Work::Lend { to };
+                    let read = LogRead { partition, from, to: until, reader, work };
                     self.effects.push_back(Effect::Read(read));
                 }
             }
+            Output::Borrowed { partition, entries } => self.borrowed(now, partition, entries),
             Output::Send { to, class, message } => {
                 self.effects.push_back(Effect::Send { to, class, message })
             }
@@ -292,6 +302,7 @@ impl Shard {
     fn reopen(&mut self, now: Now, partition: PartitionId) {
         let Some(open) = self.logs.remove(&partition) else { return };
         drop(open.log);
+        self.repairs.remove(&partition);
         self.open_again(now, partition, open.meta, open.config, open.topic);
     }
 
@@ -325,6 +336,7 @@ impl Shard {
         }
         self.touched.remove(&partition);
         self.unmarked.remove(&partition);
+        self.repairs.remove(&partition);
         self.job(Owner::Nobody, Job::RemoveLog { partition });
         self.effects.push_back(Effect::Deleted { partition });
     }

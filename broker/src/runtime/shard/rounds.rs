@@ -64,6 +64,7 @@ impl Shard {
                 Owner::Create(partition, replica) => self.create_done(now, partition, replica, &job),
                 Owner::Snapshot(partition) => self.snapshot_done(now, partition, &job),
                 Owner::Jump(partition) => self.jump_job_done(partition, &job),
+                Owner::Install(partition, sequence) => self.installed(partition, sequence, &job),
                 Owner::Nobody => {}
             }
         }

@@ -150,6 +150,7 @@ impl Session {
                     last_stable_offset: high_watermark,
                     log_start,
                     batches: vec![batch],
+                    next_offset: subscription.offset,
                 })),
             }));
         }
