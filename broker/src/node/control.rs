@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::event::{Boot, Now, Output, Reply, ShardMessage, Ticket};
+use super::event::{Boot, Now, Output, ShardMessage, Ticket};
 use super::partition::Life;
+use super::reply::Reply;
 use super::reports::Heard;
 use super::seats::Seats;
 use super::waiters::Awaited;

@@ -24,11 +24,12 @@ mod identity;
 mod partition;
 mod peers;
 mod produce;
-mod stall;
 mod recover;
 mod repairs;
+mod reply;
 mod reports;
 mod seats;
+mod stall;
 mod steer;
 mod waiters;
 mod written;
@@ -42,14 +43,13 @@ use control::Control;
 pub use control::Probe;
 use elections::Chronicle;
 pub use elections::{Cause, Election, Elections, Step};
-pub use event::{
-    Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, Published, Receipt, Reply, ShardMessage, Ticket,
-};
+pub use event::{Acks, Batch, Boot, Input, NO_ROOM_FOR_LOG, Now, Output, ShardMessage, Ticket};
 pub use identity::{Founder, Identity};
 use partition::{Life, Live, Partition};
 pub use peers::{producers_of, start_of, voters_of};
-use stall::DiskWatch;
+pub use reply::{Published, Receipt, Reply};
 pub use seats::Seats;
+use stall::DiskWatch;
 
 use crate::consensus;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, ShardId};

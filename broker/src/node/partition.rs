@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::elections::Part;
-use super::event::{Boot, Output, Published, Reply};
+use super::event::{Boot, Output};
 use super::peers::producers_at;
 use super::produce::producer_frame;
 use super::raft_boot;
+use super::reply::{Published, Reply};
 use super::seats::Seats;
 use super::waiters::{Awaited, Waiters};
 use super::written::Words;

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use caudal_proto::batch::Header;
 
-use super::event::{Acks, Batch, Now, Output, Receipt, Reply, Ticket};
+use super::event::{Acks, Batch, Now, Output, Ticket};
 use super::partition::{Life, Live, located};
+use super::reply::{Receipt, Reply};
 use super::seats::Seats;
 use super::waiters::{Awaited, Place};
 use super::{Node, Partition};

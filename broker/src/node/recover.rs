@@ -4,8 +4,9 @@
 use bytes::Bytes;
 
 use super::Node;
-use super::event::{Now, Output, Reply, Ticket};
+use super::event::{Now, Output, Ticket};
 use super::partition::{Life, Live, Partition};
+use super::reply::Reply;
 use super::waiters::Awaited;
 use crate::consensus::Proposal;
 use crate::ids::{Offset, PartitionId};

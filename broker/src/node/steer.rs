@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use caudal_proto::peer;
 
 use super::Node;
-use super::event::{Output, Reply, Ticket};
+use super::event::{Output, Ticket};
 use super::partition::{Life, Live, Partition};
 use super::peers::status;
+use super::reply::Reply;
 use super::seats::Seats;
 use crate::consensus::{Change, Follower};
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId};

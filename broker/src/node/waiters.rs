@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::event::{Output, Receipt, Reply, Ticket};
+use super::event::{Output, Ticket};
+use super::reply::{Receipt, Reply};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::refusal::Refusal;
 use crate::state::{Answered, Reply as ControlReply};

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, VecDeque};
 use caudal_proto::peer;
 
 use super::Node;
-use super::event::{Output, Reply};
+use super::event::Output;
 use super::partition::{Life, Live, Partition, located};
+use super::reply::Reply;
 use super::waiters::Awaited;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, Term};
 use crate::limits::EARLY_ANSWER_BYTES_MAX;
