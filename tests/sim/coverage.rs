@@ -30,6 +30,8 @@ pub(crate) struct Counts {
     pub(crate) joints: u64,
     /// Moves that ended.
     pub(crate) moves: u64,
+    /// Logs that a disk lost.
+    pub(crate) lost: u64,
     /// Brokers that joined.
     pub(crate) joined: u64,
     /// Brokers that were removed.
@@ -48,6 +50,7 @@ impl AddAssign for Counts {
         self.truncations += other.truncations;
         self.joints += other.joints;
         self.moves += other.moves;
+        self.lost += other.lost;
         self.joined += other.joined;
         self.removed += other.removed;
     }

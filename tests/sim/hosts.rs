@@ -128,6 +128,10 @@ impl World {
         let closed = std::mem::take(&mut broker.closed);
         // A fault of the disk closes what cannot be opened, until the next start.
         for (partition, why) in closed.into_iter().filter(|_| !self.hosts[at].planned) {
+            // It says so until another replica is there.
+            if self.rotten.get(&partition) == Some(&at) {
+                continue;
+            }
             self.wrong.push(format!("broker {at} closes partition {partition}: {why}"));
         }
         for (to, message) in letters {
@@ -236,6 +240,7 @@ impl World {
         }
         let host = &self.hosts[at];
         self.trace.update(&host.fs.durable_hash().to_le_bytes());
+        self.rot(at);
         self.lose_tickets(at);
         // A connection that is reset is noticed at once, a machine that is silent a little later or never.
         for other in (0..self.hosts.len()).filter(|other| *other != at) {

@@ -14,6 +14,7 @@ mod network;
 mod reading;
 mod replies;
 mod rng;
+mod rot;
 mod scenes;
 mod world;
 mod writer;
@@ -85,6 +86,7 @@ fn three_brokers_agree_and_lose_nothing_whatever_happens_to_them() {
     assert!(sum.jumps >= count / 10, "{} jumps in {count} lives", sum.jumps);
     assert!(sum.data_jumps >= count / 50, "{} jumps of topics in {count} lives", sum.data_jumps);
     assert!(sum.truncations >= count / 25, "{} truncations in {count} lives", sum.truncations);
+    assert!(sum.lost >= count / 20, "{} lost logs in {count} lives", sum.lost);
 }
 
 #[test]

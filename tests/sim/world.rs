@@ -55,6 +55,9 @@ pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) rng: Rng,
     pub(crate) faults: Rng,
+    pub(crate) decay: Rng,
+    /// Logs that a disk lost, and whose.
+    pub(crate) rotten: BTreeMap<PartitionId, usize>,
     pub(crate) hosts: Vec<Host>,
     /// How many of them the cluster began with.
     pub(crate) founders: usize,
@@ -114,6 +117,8 @@ impl World {
             seed,
             rng: Rng::new(seed, "workload"),
             faults: Rng::new(seed, "faults"),
+            decay: Rng::new(seed, "decay"),
+            rotten: BTreeMap::new(),
             hosts: (0..hosts).map(founder).collect(),
             founders: hosts,
             heavy,

@@ -20,6 +20,7 @@ pub const METHODS: &[&str] = &[
     "DrainNode",
     "ListPartitions",
     "MovePartition",
+    "RecoverPartition",
     "RemoveNode",
     "TransferLeader",
     "Fetch",

@@ -118,8 +118,7 @@ fn metadata(refusal: &Refusal) -> BTreeMap<&'static str, String> {
         Refusal::UnknownNode { node, .. } | Refusal::CannotRemove { node, .. } => values([("node", node)]),
         Refusal::MoveUnderWay { partition }
         | Refusal::NoMove { partition }
-        | Refusal::MajorityIntact { partition, .. }
-        | Refusal::Unheard { partition, .. } => values([("partition", partition)]),
+        | Refusal::MajorityIntact { partition, .. } => values([("partition", partition)]),
         Refusal::InvalidPartitions { asked, .. } => values([("partitions", asked)]),
         Refusal::InvalidReplicas { asked, .. } => values([("replicas", asked)]),
         Refusal::UnknownConfig { key, .. } => values([("key", key)]),
@@ -151,6 +150,7 @@ fn metadata(refusal: &Refusal) -> BTreeMap<&'static str, String> {
         Refusal::Batch(_)
         | Refusal::TransactionsUnsupported
         | Refusal::LeaderNotReady
+        | Refusal::Unheard { .. }
         | Refusal::UnknownOutcome
         | Refusal::ShuttingDown
         | Refusal::TimedOut

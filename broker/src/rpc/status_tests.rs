@@ -27,6 +27,8 @@ fn samples() -> Vec<Refusal> {
         Refusal::MoveUnderWay { partition: "t:1".into() },
         Refusal::NoMove { partition: "t:1".into() },
         Refusal::CannotRemove { node: NodeId(2), why: "no other broker takes its replicas".into() },
+        Refusal::MajorityIntact { partition: "t:1".into(), why: why() },
+        Refusal::Unheard { partition: "t:1".into(), node: NodeId(2) },
         Refusal::TopicExists { name: name() },
         Refusal::InvalidPartitions { asked: 0, why: why() },
         Refusal::InvalidReplicas { asked: 2, why: why() },

@@ -98,8 +98,8 @@ fn the_bytes_of_the_first_level_stay_what_they_are() {
 fn a_newer_level_and_an_unknown_kind_are_errors() {
     assert_eq!(Command::decode(&[8, 2, 50, 0]), Err(CommandError::Level { found: 2 }));
     assert_eq!(Command::decode(&[8, 1]), Err(CommandError::UnknownKind));
-    // Field 15, a message: a kind of a later release that forgot to raise the level.
-    assert_eq!(Command::decode(&[8, 1, 122, 0]), Err(CommandError::UnknownKind));
+    // Field 17, a message: a kind of a later release that forgot to raise the level.
+    assert_eq!(Command::decode(&[8, 1, 138, 1, 0]), Err(CommandError::UnknownKind));
     assert_eq!(Command::decode(&[]), Err(CommandError::UnknownKind));
 }
 
