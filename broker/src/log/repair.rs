@@ -114,6 +114,11 @@ fn entry_at(pages: &mut Pages, tip: &Tip, position: u64) -> io::Result<Option<En
 }
 
 impl Log {
+    /// Whether damaged records are known.
+    pub fn is_damaged(&self) -> bool {
+        !self.shared.damage().ranges().is_empty()
+    }
+
     /// The oldest sealed segment with damaged records, if all its entries are at or below `committed`: nothing of it is
     /// ever cut. Damage in the segment that is written to is looked at when that is sealed, which begins now.
     pub fn damaged_segment(&mut self, committed: Index) -> Option<u64> {

@@ -69,6 +69,9 @@ impl Shard {
             self.node.handle(now, Input::Damaged { partition, first, last, attempt });
         }
         for (partition, open) in &mut self.logs {
+            if !open.log.is_damaged() {
+                continue;
+            }
             let voters = open.meta.voters.as_ref();
             let alone = voters.is_none_or(|voters| voters.voters.len() + voters.learners.len() < 2);
             if alone || self.repairs.contains_key(partition) {
