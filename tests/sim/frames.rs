@@ -42,7 +42,10 @@ fn check_segment(fs: &dyn Fs, path: &Path, chain: &mut Option<(u32, u64)>, wrong
             (u32_at(header, 64), u64::from(u32_at(header, 16)) | u64::from(u32_at(header, 20)) << 32);
         let follows = chain.is_none_or(|(before, last)| prev == before && index == last + 1);
         if &header[..4] != b"CDLF" || crc != crc32fast::hash(&header[..68]) || !follows {
-            return wrong.push(format!("{}: no frame that follows at {at}: {header:?}", path.display()));
+            return wrong.push(format!(
+                "{}: no frame that follows {chain:?} at {at}: index {index}, {header:?}",
+                path.display()
+            ));
         }
         *chain = Some((crc, index));
         at += FRAME_HEADER + u32_at(header, 12) as usize;
