@@ -86,7 +86,7 @@ families! {
     QUEUE Gauge "caudal_queue_length" "Calls that wait at the shards, reads that wait for a thread";
     QUEUE_LIMIT Gauge "caudal_queue_limit" "How many may wait";
     PRODUCERS Gauge "caudal_producers" "Producers remembered, over all partitions";
-    DAMAGED_RANGES Gauge "caudal_damaged_ranges" "Ranges of offsets whose stored bytes do not validate";
+    DAMAGED_RANGES Gauge "caudal_damaged_ranges" "Ranges of offsets known to be damaged: found at a start, or by a read";
     DAMAGED_OFFSETS Gauge "caudal_damaged_offsets" "Offsets in these ranges";
 
     HIGH_WATERMARK Gauge "caudal_partition_high_watermark" "The first offset that readers may not see, as known here";

@@ -9,6 +9,7 @@ use std::time::Duration;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, prometheus_text};
 use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::families as f;
@@ -47,10 +48,15 @@ pub async fn make(shown: &Arc<Shown>, detail: Detail) -> String {
     let wait = Duration::from_millis(HTTP_WAIT_MS);
     let (mut censuses, mut disk) = (Vec::new(), None);
     if let Some(inside) = shown.inside() {
-        for number in 0..inside.handle.shards() {
-            if let Ok(Some(census)) = timeout(wait, inside.handle.census(ShardId(number))).await {
-                censuses.push(census);
-            }
+        // All at once: one that is stuck costs the wait once, and hides no other.
+        let mut asking: JoinSet<_> = (0..inside.handle.shards())
+            .map(|number| {
+                let handle = inside.handle.clone();
+                async move { timeout(wait, handle.census(ShardId(number))).await.ok().flatten() }
+            })
+            .collect();
+        while let Some(told) = asking.join_next().await {
+            censuses.extend(told.ok().flatten());
         }
         let root = inside.root.clone();
         let looked = tokio::task::spawn_blocking(move || process::disk(&root));
