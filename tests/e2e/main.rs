@@ -9,6 +9,7 @@ mod api;
 mod batches;
 mod cluster;
 mod damage;
+mod elections;
 mod fetch;
 mod first_minute;
 mod formation;

@@ -21,6 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::clock::Clock;
 use super::disk::Rounds;
+use super::elections::Elections;
 use super::handle::Call;
 use super::life::Life;
 use super::mailbox::{Mail, Mailbox};
@@ -71,6 +72,8 @@ pub struct Parts {
 pub struct EventLoop {
     parts: Parts,
     tickets: Tickets,
+    elections: Elections,
+    ticks: u64,
     own: BTreeMap<PartitionId, Arc<PartitionView>>,
     outgoing: Vec<Vec<Mail>>,
     calls: Vec<Call>,
@@ -85,6 +88,8 @@ impl EventLoop {
     pub fn new(parts: Parts) -> EventLoop {
         let outgoing = parts.mailboxes.iter().map(|_| Vec::new()).collect();
         EventLoop {
+            elections: Elections::new(parts.id),
+            ticks: 0,
             parts,
             tickets: Tickets::default(),
             own: BTreeMap::new(),
@@ -175,6 +180,10 @@ impl EventLoop {
         }
         if std::mem::take(&mut self.ticked) {
             self.parts.shard.handle(now, ShardInput::Tick);
+            self.ticks += 1;
+            if self.ticks.is_multiple_of(limits::SECOND_TICKS) {
+                self.elections.second();
+            }
         }
         let mut calls = std::mem::take(&mut self.calls);
         for call in calls.drain(..) {
@@ -184,7 +193,11 @@ impl EventLoop {
         }
         self.calls = calls;
         self.parts.shard.flush(now)?;
-        Ok(self.hand_out())
+        let answered = self.hand_out();
+        // A partition that has just been opened has its name from here on.
+        let name = |id: PartitionId| self.own.get(&id).map(|view| format!("{}:{}", view.topic, id.partition));
+        self.elections.tell(self.parts.shard.take_elections(), now.mono_ms, name);
+        Ok(answered)
     }
 
     /// Gives the disk thread its next round, if it has none and there is something to do.
@@ -254,6 +267,7 @@ impl EventLoop {
                     }
                 }
                 Effect::Deleted { partition } => {
+                    self.elections.forget(partition);
                     if let Some(view) = self.own.remove(&partition) {
                         view.close();
                         self.parts.views.remove(partition);

@@ -17,6 +17,7 @@
 pub mod clock;
 pub mod connections;
 pub mod disk;
+pub mod elections;
 pub mod event_loop;
 pub mod handle;
 pub mod life;

@@ -32,7 +32,7 @@ fn whole_batches_from_the_one_that_holds_the_offset_to_the_end_that_is_given() {
                     let header = caudal_proto::batch::check(batch).unwrap();
                     assert_eq!(batch, &stored(&entries[header.base_offset as usize / 3]).payload);
                 }
-                assert_eq!(read.bytes, read.batches.iter().map(Bytes::len).sum());
+                assert_eq!(read.bytes, read.batches.iter().map(Bytes::len).sum::<usize>());
             }
         }
         assert!(reader.read(Offset(24), Offset(24), usize::MAX, true).unwrap().batches.is_empty());
