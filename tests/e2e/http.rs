@@ -31,7 +31,7 @@ fn raw(address: &str, sent: &[u8]) -> String {
 }
 
 /// Status and body of a GET.
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     let answer = raw(address, format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
     (status(&answer), answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
 }
@@ -40,12 +40,12 @@ fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-fn window(broker: &Broker) -> &str {
+pub(crate) fn window(broker: &Broker) -> &str {
     broker.ready("http").expect("the ready line names it")
 }
 
 /// Every sample of a page, by its name with its labels.
-pub(crate) fn samples(page: &str) -> BTreeMap<String, f64> {
+fn samples(page: &str) -> BTreeMap<String, f64> {
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {

@@ -7,6 +7,7 @@
 
 mod api;
 mod batches;
+mod board;
 mod cluster;
 mod damage;
 mod elections;
