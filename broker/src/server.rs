@@ -10,6 +10,7 @@ mod formation;
 mod peers;
 mod recovery;
 mod shards;
+mod window;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,11 +21,10 @@ use tonic_health::server::HealthReporter;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::http::{HttpThread, Shown};
 use crate::ids::PartitionId;
 use crate::log::{DiskFs, Fatal, Folder, FolderError, Fs, Home, MetaLog, meta};
 use crate::node::Identity;
-use crate::rpc::{self, About, SERVICES};
+use crate::rpc::{About, SERVICES};
 use crate::runtime::clock::Clock;
 use crate::runtime::life::{Life, Phase};
 use crate::runtime::mailbox::Mailbox;
@@ -37,6 +37,7 @@ use crate::state::PartitionPlacement;
 use formation::{Seeker, Unformed};
 use peers::Desk;
 use shards::Shards;
+use window::Window;
 
 /// What a broker that accepts requests says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,15 +104,10 @@ pub fn run(
         listener::listen(config.grpc_listen, shards).map_err(bind("grpc.listen", config.grpc_listen))?;
     let (peer, peer_listener) =
         listener::listen_alone(config.peer_listen).map_err(bind("peer.listen", config.peer_listen))?;
-    let (http, http_listener) =
-        listener::listen_alone(config.http_listen).map_err(bind("http.listen", config.http_listen))?;
     let waiting =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
     let clock = Clock::start();
-    let life = Arc::<Life>::default();
-    let meters = Arc::new(Meters::new(shards, rpc::METHODS));
-    let shown = Arc::new(Shown::new(Arc::clone(&life), Arc::clone(&meters), clock));
-    let window = HttpThread::start(http_listener, Arc::clone(&shown)).map_err(ServeError::Thread)?;
+    let window = Window::open(config.http_listen, shards, clock)?;
     let mailboxes: Arc<[Mailbox]> = (0..shards).map(|_| Mailbox::default()).collect();
     let uuid = folder.identity().node_uuid;
     let transport = peers::transport(&config, uuid, peer, Arc::clone(&mailboxes), clock);
@@ -122,7 +118,7 @@ pub fn run(
     let address = config.grpc_address(grpc);
     let formed = waiting.block_on(async {
         tokio::select! {
-            home = find_home(&config, &folder, &transport, &address, &life) => home.map(Some),
+            home = find_home(&config, &folder, &transport, &address, &window.life) => home.map(Some),
             () = &mut shutdown => Ok(None),
         }
     });
@@ -137,15 +133,15 @@ pub fn run(
     folder.settle(&home)?;
     desk.settled(&home);
     transport.set_membership(peers::membership(&home, transport.directory().me()));
-    life.wait_for("logs are being recovered".to_owned());
+    window.life.wait_for("logs are being recovered".to_owned());
     let fs: Arc<dyn Fs> = Arc::new(DiskFs);
     let meta = MetaLog::open(Arc::clone(&fs), folder.root())?;
     let recovered = recovery::open_logs(&fs, folder.root(), &meta, shards).map_err(ServeError::Thread)?;
     let broker = Broker {
         about: Arc::new(About { cluster: home.cluster_id.to_string(), address: address.clone() }),
         identity: peers::identity(&home, transport.directory().me(), address, config.node_rack.clone()),
-        life,
-        meters,
+        life: Arc::clone(&window.life),
+        meters: Arc::clone(&window.meters),
         views: Arc::new(Views::new(shards)),
         readers: Readers::start().map_err(ServeError::Thread)?,
         clock,
@@ -159,20 +155,16 @@ pub fn run(
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     waiting.block_on(set_health(&health, ServingStatus::NotServing));
-    let threads = Shards::start(&broker, meta, recovered, (grpc_listeners, others), &health_service, &shown)?;
-    broker.life.wait_for("partitions are being opened".to_owned());
-    waiting.block_on(broker.serve((grpc, peer, http), &health, &mut shutdown, on_ready));
+    let listeners = (grpc_listeners, others);
+    let threads = Shards::start(&broker, meta, recovered, listeners, &health_service, &window.shown)?;
+    waiting.block_on(broker.serve((grpc, peer, window.address), &health, &mut shutdown, on_ready));
     threads.join();
-    if window.stop().is_err() {
-        tracing::error!("the HTTP thread panicked; this is a bug");
+    window.close();
+    if let Some(fatal) = broker.life.take_failure() {
+        return Err(ServeError::Disk(fatal));
     }
-    match broker.life.take_failure() {
-        Some(fatal) => Err(ServeError::Disk(fatal)),
-        None => {
-            tracing::info!("stopped");
-            Ok(())
-        }
-    }
+    tracing::info!("stopped");
+    Ok(())
 }
 
 /// Where this broker belongs: as its folder says, or the seeds; without seeds it is a cluster alone. Not before it is
@@ -243,6 +235,7 @@ impl Broker {
         on_ready: impl FnOnce(Ready),
     ) {
         tokio::pin!(shutdown);
+        self.life.wait_for("partitions are being opened".to_owned());
         let ready = tokio::select! {
             () = &mut shutdown => false,
             () = self.life.reached(Phase::Stopping) => false,

@@ -22,6 +22,7 @@
 mod compare;
 mod context;
 mod draws;
+mod facts;
 mod lead;
 mod places;
 mod recent;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::consensus::{FIRST_INDEX, FOUNDING_TERM};
-use crate::ids::PartitionId;
+use crate::ids::{PartitionId, ReplicaId};
 use crate::log::{LogStart, Place};
 
 fn boot(replica: u64, voters: &[u64]) -> Boot {

@@ -30,18 +30,10 @@ impl Shard {
                 self.persist(now, partition, incarnation, ready, &entries, hard_state)?;
             }
             Output::Read { partition, incarnation, from, to } => {
-                if let Some(open) = self.logs.get(&partition) {
-                    let (reader, work) = (open.log.reader(), Work::Fetch { incarnation });
-                    self.effects.push_back(Effect::Read(LogRead { partition, from, to, reader, work }));
-                }
+                self.read(partition, from, to, Work::Fetch { incarnation });
             }
             Output::Lend { partition, to, first, last } => {
-                if let Some(open) = self.logs.get(&partition) {
-                    let (from, until, reader) = (first, last.next(), open.log.reader());
-                    let work = Work::Lend { to };
-                    let read = LogRead { partition, from, to: until, reader, work };
-                    self.effects.push_back(Effect::Read(read));
-                }
+                self.read(partition, first, last.next(), Work::Lend { to });
             }
             Output::Borrowed { partition, entries } => self.borrowed(now, partition, entries),
             Output::Send { to, class, message } => {
@@ -97,6 +89,14 @@ impl Shard {
             Output::DiskStalled(false) => tracing::info!("the disk finishes what it is asked for again"),
         }
         Ok(())
+    }
+
+    /// Entries below `to` are read beside the shard's work.
+    fn read(&mut self, partition: PartitionId, from: Index, to: Index, work: Work) {
+        if let Some(open) = self.logs.get(&partition) {
+            let reader = open.log.reader();
+            self.effects.push_back(Effect::Read(LogRead { partition, from, to, reader, work }));
+        }
     }
 
     fn persist(
