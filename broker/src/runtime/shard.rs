@@ -361,7 +361,7 @@ impl Shard {
         self.effects.drain(..)
     }
 
-    /// Whether nothing that was begun is unfinished: after [`ShardInput::Stop`], the time to close.
+    /// Whether nothing that was begun is unfinished: after [`Input::Stop`], the time to close.
     pub fn is_drained(&self) -> bool {
         self.node.is_settled()
             && self.in_flight.is_none()
