@@ -17,6 +17,18 @@ def loopback_settings(count):
     return [[f"grpc.listen={g}", f"peer.listen={p}", *common] for g, p in zip(grpc, peers)]
 
 
+def finish(cluster, producers, readers, history):
+    """Ends a run: everything is acknowledged, read once more, and the brokers stop in order."""
+    codes = [producer.finish() for producer in producers]
+    if any(codes):
+        raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
+    lines = clients.read_all(cluster)
+    for reader in readers:
+        reader.finish(history, len(lines))
+    history.add(clients.as_scan(lines))
+    cluster.stop()
+
+
 class Cluster(clients.Door):
     """What clients run, they run against all of its brokers."""
 

@@ -24,7 +24,7 @@ import time
 import clients
 import image
 import lifeline
-from cluster import Cluster, loopback_settings
+from cluster import Cluster, finish, loopback_settings
 
 PARTITIONS = 3
 KINDS = ("one", "two", "three", "reborn", "starting")
@@ -99,13 +99,7 @@ def rounds(cluster, disks, history, count):
             what = f"{before} acknowledged, power of {nodes} cut, {read} read"
             print(f"round {number + 1}/{count} {kind}: {what}", flush=True)
             cluster.wait_until_well()
-        codes = [producer.finish() for producer in producers]
-        if any(codes):
-            raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
-        lines = clients.read_all(cluster)
-        reader.finish(history, len(lines))
-        history.add(clients.as_scan(lines))
-        cluster.stop()
+        finish(cluster, producers, [reader], history)
     finally:
         reader.close()
         for producer in producers:

@@ -16,7 +16,7 @@ import time
 
 import clients
 import lifeline
-from cluster import Cluster, loopback_settings
+from cluster import Cluster, finish, loopback_settings
 
 BROKERS, PARTITIONS = 4, 3
 KILLED = (1, 1, 1, 2, 4)
@@ -75,13 +75,7 @@ def run(cluster, history, count):
             clients.wait_for_more_acks(cluster, producers, 50)
             killed, moved = move_round(cluster, producers)
             print(f"round {number + 1}/{count}: {killed} killed, partitions moved to {moved}", flush=True)
-        codes = [producer.finish() for producer in producers]
-        if any(codes):
-            raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
-        lines = clients.read_all(cluster)
-        reader.finish(history, len(lines))
-        history.add(clients.as_scan(lines))
-        cluster.stop()
+        finish(cluster, producers, [reader], history)
     finally:
         reader.close()
         for producer in producers:

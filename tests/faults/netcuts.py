@@ -22,7 +22,7 @@ import time
 import clients
 import lifeline
 import network
-from cluster import Cluster
+from cluster import Cluster, finish
 
 PARTITIONS, READERS = 3, 2
 KINDS = ("cut", "unheard", "deaf", "control", "peers", "bridge", "flap", "lossy")
@@ -103,14 +103,7 @@ def run(cluster, hosts, history, count):
             silence = cut_round(kind, cluster, hosts, producers)
             if kind in ("cut", "control"):
                 silences.append(silence)
-        codes = [producer.finish() for producer in producers]
-        if any(codes):
-            raise clients.Broken(f"producers ended with {codes}: {''.join(p.errors for p in producers)}")
-        lines = clients.read_all(cluster)
-        for reader in readers:
-            reader.finish(history, len(lines))
-        history.add(clients.as_scan(lines))
-        cluster.stop()
+        finish(cluster, producers, readers, history)
     finally:
         for reader in readers:
             reader.close()

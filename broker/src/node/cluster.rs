@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::Node;
 use super::event::{Now, Output, ShardMessage};
 use super::partition::Life;
+use super::peers::letter;
 use super::seats::Seats;
 use crate::consensus::voters_from_peer;
-use crate::ids::{NodeId, PartitionId, ReplicaId, ShardId, TopicId};
+use crate::ids::{NodeId, PartitionId, ReplicaId, ShardId};
 use crate::limits::{CONTROL_VOTERS, CONTROL_VOTERS_OF_FIVE, MOVES_AT_ONCE};
 use crate::state::{Catalog, Command, FIRST_CONTROL_REPLICA, FIRST_NODE, LEVEL, Member, NewMember};
 
@@ -72,13 +73,7 @@ impl Node {
         let partition = self.partitions.get(&PartitionId::CONTROL)?;
         let Life::Live(live) = &partition.life else { return None };
         let leader = live.replica.leader().filter(|leader| *leader != live.replica.id())?;
-        let message = peer::Message {
-            topic_id: bytes::Bytes::copy_from_slice(TopicId::CONTROL.as_bytes()),
-            partition: 0,
-            from: live.replica.id().0,
-            to: leader.0,
-            ..peer::Message::default()
-        };
+        let message = letter(PartitionId::CONTROL, live.replica.id(), leader);
         Some((message, *partition.seats.nodes.get(&leader)?))
     }
 
@@ -242,6 +237,7 @@ fn finished(catalog: &Catalog, status: &peer::PartitionStatus) -> Option<(Partit
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::TopicId;
     use crate::state::TopicSpec;
 
     const TOPIC: TopicId = TopicId(Uuid::from_u128(9));

@@ -288,6 +288,17 @@ pub(super) fn producers_at(frames: Vec<ProducerFrame>, commit: Index) -> Produce
     producers
 }
 
+/// A message of one replica to another, to be filled.
+pub(super) fn letter(id: PartitionId, from: ReplicaId, to: ReplicaId) -> peer::Message {
+    peer::Message {
+        topic_id: bytes::Bytes::copy_from_slice(id.topic.as_bytes()),
+        partition: id.partition,
+        from: from.0,
+        to: to.0,
+        ..peer::Message::default()
+    }
+}
+
 /// What a leader says of its partition.
 pub(super) fn status(
     id: PartitionId,

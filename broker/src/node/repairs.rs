@@ -6,6 +6,7 @@ use caudal_proto::peer;
 use super::Node;
 use super::event::Output;
 use super::partition::{Life, Partition};
+use super::peers::letter;
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, Term};
 use crate::log::{Entry, Kind};
 
@@ -60,13 +61,7 @@ impl Node {
         fill: impl FnOnce(&mut peer::Message),
     ) {
         let Some(partition) = self.partitions.get(&id) else { return };
-        let mut message = peer::Message {
-            topic_id: bytes::Bytes::copy_from_slice(id.topic.as_bytes()),
-            partition: id.partition,
-            from: partition.seats.here.0,
-            to: to.0,
-            ..peer::Message::default()
-        };
+        let mut message = letter(id, partition.seats.here, to);
         fill(&mut message);
         let message = Box::new(message);
         self.outputs.push_back(Output::Send { to: node, class: peer::Class::Bulk, message });

@@ -10,7 +10,9 @@ use super::event::{Now, Output, ShardMessage};
 use super::partition::{Life, Partition};
 use crate::consensus::{voters_from_peer, voters_to_peer};
 use crate::ids::{Index, NodeId, Offset, PartitionId, ReplicaId, ShardId, Term, TopicId};
-use crate::limits::{ELECTION_TICKS, MOVES_AT_ONCE, REPORT_TICKS, REPORTS_PER_SECOND_MAX, STATUS_TICKS};
+use crate::limits::{
+    ELECTION_TICKS, MOVES_AT_ONCE, REPORT_TICKS, REPORTS_PER_SECOND_MAX, SECOND_TICKS, STATUS_TICKS,
+};
 use crate::state::{Catalog, Command, Condition, Evidence, ReplicaReport};
 
 /// The reports of one shard.
@@ -113,21 +115,17 @@ impl Node {
         let tick = self.ticks;
         let Some(control) = &mut self.control else { return };
         control.heard.forget(&control.catalog, tick);
-        let reports: Reports = control.heard.own.values().flatten().map(turn).collect();
-        if reports.is_empty() {
+        let reports = || control.heard.own.values().flatten();
+        let count = reports().count();
+        if count == 0 {
             return;
         }
-        let second = (tick / crate::limits::SECOND_TICKS) as usize;
-        let first = second.wrapping_mul(REPORTS_PER_SECOND_MAX) % reports.len();
-        let some: Reports = reports
-            .iter()
-            .cycle()
-            .skip(first)
-            .take(reports.len().min(REPORTS_PER_SECOND_MAX))
-            .map(turn)
-            .collect();
+        // With more of them than fit, each gets its turn.
+        let first = (tick / SECOND_TICKS) as usize * REPORTS_PER_SECOND_MAX % count;
+        let some = reports().cycle().skip(first).take(count.min(REPORTS_PER_SECOND_MAX));
+        let some = some.map(|(id, report)| report_to_peer(*id, report)).collect();
         let Some((mut message, to)) = self.to_control_leader() else { return };
-        message.reports = some.iter().map(|(id, report)| report_to_peer(*id, report)).collect();
+        message.reports = some;
         self.outputs.push_back(Output::Send { to, class: peer::Class::Control, message: Box::new(message) });
     }
 
@@ -221,10 +219,6 @@ impl Partition {
             }
         }
     }
-}
-
-fn turn((id, report): &(PartitionId, ReplicaReport)) -> (PartitionId, ReplicaReport) {
-    (*id, report.clone())
 }
 
 fn report_to_peer(id: PartitionId, report: &ReplicaReport) -> peer::ReplicaReport {

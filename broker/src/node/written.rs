@@ -13,6 +13,7 @@ use caudal_proto::peer;
 use super::Node;
 use super::event::Output;
 use super::partition::{Life, Live, Partition, located};
+use super::peers::letter;
 use super::reply::Reply;
 use super::waiters::Awaited;
 use crate::ids::{Index, NodeId, PartitionId, ReplicaId, Term};
@@ -59,15 +60,7 @@ impl Node {
         let news = term == live.replica.term() && index > live.replica.commit();
         let leader = live.replica.leader().filter(|_| news && config.durability == Durability::Memory);
         if let Some((leader, to)) = leader.and_then(|leader| Some((leader, *seats.nodes.get(&leader)?))) {
-            let message = peer::Message {
-                topic_id: bytes::Bytes::copy_from_slice(id.topic.as_bytes()),
-                partition: id.partition,
-                from: seats.here.0,
-                to: leader.0,
-                term: term.0,
-                written: index.0,
-                ..peer::Message::default()
-            };
+            let message = peer::Message { term: term.0, written: index.0, ..letter(id, seats.here, leader) };
             let (class, message) = (peer::Class::Control, Box::new(message));
             self.outputs.push_back(Output::Send { to, class, message });
         }

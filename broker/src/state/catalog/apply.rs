@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ids::{NodeId, ReplicaId, TopicId};
+use crate::ids::{NodeId, TopicId};
 use crate::refusal::Refusal;
 use crate::state::command::{Alteration, Command, Growth, TopicSpec};
 use crate::state::request::{ConfigChange, CreatedTopic, DeletedTopic, Reply};
@@ -158,13 +158,8 @@ impl Catalog {
 
     /// Gives each replica its id.
     fn number(&mut self, partitions: Vec<Vec<NodeId>>) -> Vec<PartitionPlacement> {
-        let mut next = || {
-            let id = self.next_replica;
-            self.next_replica = ReplicaId(id.0 + 1);
-            id
-        };
         let mut placed = |nodes: Vec<NodeId>| {
-            PartitionPlacement::new(nodes.into_iter().map(|node| (node, next())).collect())
+            PartitionPlacement::new(nodes.into_iter().map(|node| (node, self.new_replica())).collect())
         };
         partitions.into_iter().map(&mut placed).collect()
     }

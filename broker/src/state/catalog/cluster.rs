@@ -69,6 +69,13 @@ impl Catalog {
         }
     }
 
+    /// A replica id, never given before.
+    pub(super) fn new_replica(&mut self) -> ReplicaId {
+        let replica = self.next_replica;
+        self.next_replica = ReplicaId(replica.0 + 1);
+        replica
+    }
+
     /// Replicas shall be on other brokers: those that stay keep their ids.
     pub(super) fn start_move(
         &mut self,
@@ -84,11 +91,7 @@ impl Catalog {
         let mut target = Vec::with_capacity(to.len());
         for node in to {
             let stays = placement.replicas.iter().find(|(home, _)| home == node).copied();
-            target.push(stays.unwrap_or_else(|| {
-                let replica = self.next_replica;
-                self.next_replica = ReplicaId(replica.0 + 1);
-                (*node, replica)
-            }));
+            target.push(stays.unwrap_or_else(|| (*node, self.new_replica())));
         }
         self.place(id, PartitionPlacement { moving: Some(target), moved: true, ..placement }, deltas);
         Ok(())

@@ -171,12 +171,6 @@ impl Catalog {
         self.place(spec.partition, recovered, deltas);
         Ok(())
     }
-
-    fn new_replica(&mut self) -> ReplicaId {
-        let replica = self.next_replica;
-        self.next_replica = ReplicaId(replica.0 + 1);
-        replica
-    }
 }
 
 /// Refuses where nothing need be given up.
