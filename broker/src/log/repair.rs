@@ -40,8 +40,8 @@ impl Reader {
         Ok(damaged)
     }
 
-    /// Builds a sealed segment anew beside itself, with `entries` in the places of the damaged ones, and syncs it. Whether
-    /// it is what the log held: if not, nothing is left of it.
+    /// Builds a sealed segment anew beside itself, with `entries`, by rising index, in the places of the damaged ones, and
+    /// syncs it. Whether it is what the log held: if not, nothing is left of it.
     ///
     /// # Errors
     /// The segment is not there any more, or the file system fails.
@@ -77,9 +77,9 @@ fn build(shared: &Shared, sealed: &Sealed, entries: &[Entry]) -> io::Result<bool
     while tip.index < sealed.tip.index {
         let next = match entry_at(&mut pages, &tip, position + gather.bytes())? {
             Some(entry) => entry,
-            None => match entries.iter().find(|entry| entry.index == tip.index.next()) {
-                Some(entry) => entry.clone(),
-                None => return Ok(false),
+            None => match entries.binary_search_by_key(&tip.index.next(), |entry| entry.index) {
+                Ok(at) => entries[at].clone(),
+                Err(_) => return Ok(false),
             },
         };
         let header = gather.push(&next, tip.chain);

@@ -165,8 +165,14 @@ impl Shard {
 
     /// A segment that was built anew has taken its place.
     pub(super) fn installed(&mut self, partition: PartitionId, sequence: u64, done: &JobDone) {
-        if matches!(done, JobDone::Done) {
-            self.whole_again(partition, sequence);
+        match done {
+            JobDone::Done => self.whole_again(partition, sequence),
+            // It is looked at again when some time has passed.
+            JobDone::NoSpace => {
+                if let Some(repair) = self.repairs.get_mut(&partition) {
+                    (repair.busy, repair.since) = (false, self.ticks);
+                }
+            }
         }
     }
 
